@@ -1,0 +1,145 @@
+//! The account of one core: where every event that anybody tried to record has gone. The sum holds, or says that it does not.
+
+use crate::check::Crc32c;
+use crate::recover::{CoreRing, Item};
+use crate::verdict::Verdict;
+use crate::writer::{LEVELS, Refused};
+
+/// attempted = recovered + overwritten + damaged (stale, flipped) + unfinished + dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Events that somebody tried to record.
+    pub attempted: u64,
+    /// Events that verify.
+    pub recovered: u64,
+    /// Events whose sub-buffers were used again.
+    pub overwritten: u64,
+    /// Events in whose place older ones stand.
+    pub stale: u64,
+    /// Events whose bytes are wrong.
+    pub flipped: u64,
+    /// Events that were being written.
+    pub unfinished: u64,
+    /// Refusals by cause, in the order of [`Refused::ALL`]; of the discarded ones those still there.
+    pub refused: [u64; 7],
+    /// The numbers are those of the core's last moment. If not, more may have been attempted.
+    pub is_final: bool,
+    /// Recovered events behind the commit word.
+    pub beyond_commit: u64,
+    /// Recovered events whose time is uncertain.
+    pub uncertain_times: u64,
+}
+
+impl Account {
+    /// Damaged events in all.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.stale + self.flipped
+    }
+    /// Refused and discarded events in all.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+    /// Whether nothing is missing and nothing is too much.
+    #[must_use]
+    pub fn sum_holds(&self) -> bool {
+        self.attempted == self.recovered + self.overwritten + self.damaged() + self.unfinished + self.dropped()
+    }
+}
+
+/// What was found in a run of sub-buffers whose number of events is known from the tags at both ends.
+#[derive(Default)]
+struct Run {
+    events: u64,
+    stale: u64,
+    /// Holes that may be events in flight.
+    unfinished: u64,
+    /// All other holes that are not stale.
+    flipped: u64,
+}
+
+impl<C: Crc32c> CoreRing<'_, C> {
+    /// Accounts for everything that this core attempted.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        let mut account = Account::default();
+        let counters = self.counters();
+        if let Some(counters) = counters {
+            account.refused = counters.refused.map(u64::from);
+            account.is_final = counters.last;
+        }
+        account.refused[Refused::Discarded as usize] = 0;
+        let refused_before_reserving = account.dropped();
+
+        // The number of events reserved before the run that is being counted; unknown before the first good tag.
+        let mut before: Option<u64> = None;
+        let mut run = Run::default();
+        for sequence in self.sequences() {
+            if let Some(tag) = self.subbuf(sequence).tag {
+                match before {
+                    None => account.overwritten = tag.reserved.saturating_sub(run.seen()),
+                    Some(start) => run.settle(&mut account, tag.reserved.saturating_sub(start), 0),
+                }
+                if before.is_none() {
+                    let seen = run.seen();
+                    run.settle(&mut account, seen, 0);
+                }
+                before = Some(tag.reserved);
+                run = Run::default();
+            }
+            for item in self.walk(sequence) {
+                run.add(&item, &mut account);
+            }
+        }
+        // The newest run: its end is known only from the counters of a core that was stopped in order.
+        let start = before.unwrap_or(0);
+        let (expected, in_flight) = match counters {
+            Some(c) if c.last => (c.reserved.saturating_sub(start), u64::from(c.in_flight)),
+            _ => (run.seen(), LEVELS),
+        };
+        let reserved = start + expected.max(run.events);
+        run.settle(&mut account, expected, in_flight);
+        account.attempted = reserved + refused_before_reserving;
+        account
+    }
+}
+
+impl Run {
+    fn add(&mut self, item: &Item<'_>, account: &mut Account) {
+        match item {
+            Item::Event(event) => {
+                self.events += 1;
+                if event.discarded {
+                    account.refused[Refused::Discarded as usize] += 1;
+                    return;
+                }
+                account.recovered += 1;
+                account.beyond_commit += u64::from(event.verdict == Verdict::BeyondCommit);
+                account.uncertain_times += u64::from(!event.time_is_certain);
+            }
+            Item::Hole(hole) => match hole.verdict {
+                Verdict::Unfinished => self.unfinished += 1,
+                Verdict::StaleLap | Verdict::StaleBoot => self.stale += u64::from(hole.stale.max(1)),
+                _ => self.flipped += 1,
+            },
+        }
+    }
+
+    /// Events found and holes met: what there was at least.
+    fn seen(&self) -> u64 {
+        self.events + self.stale + self.unfinished + self.flipped
+    }
+
+    /// Shares what is missing among its causes: first those in flight, then the stale, the rest was flipped.
+    fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) {
+        let missing = expected.saturating_sub(self.events);
+        let unfinished =
+            missing.min(in_flight).min(if self.stale + self.flipped == 0 { in_flight } else { self.unfinished.max(1) });
+        let unfinished = if in_flight == 0 { 0 } else { unfinished };
+        let stale = (missing - unfinished).min(self.stale);
+        account.unfinished += unfinished;
+        account.stale += stale;
+        account.flipped += missing - unfinished - stale;
+    }
+}

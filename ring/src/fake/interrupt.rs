@@ -1,0 +1,38 @@
+//! Interrupts at any step: every access of a writer to its state, its clock and its memory is a place where one may come.
+//!
+//! A test arms an interrupt for the n-th such place; the handler runs there and then, nested, as on a core.
+
+extern crate std;
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::vec::Vec;
+
+type Handler = Box<dyn FnMut()>;
+
+std::thread_local! {
+    static PASSED: Cell<u64> = const { Cell::new(0) };
+    static ARMED: RefCell<Vec<(u64, Option<Handler>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A place where an interrupt may come.
+pub fn point() {
+    let here = PASSED.get();
+    PASSED.set(here + 1);
+    let due = ARMED.with(|armed| {
+        let mut armed = armed.try_borrow_mut().ok()?;
+        armed.iter_mut().find(|(at, handler)| *at == here && handler.is_some())?.1.take()
+    });
+    if let Some(mut handler) = due {
+        handler();
+    }
+}
+
+/// Runs `body` with interrupts armed: `(n, handler)` runs the handler at the n-th place from now, counted from 0 and
+/// through the handlers themselves. Returns how many places there were.
+pub fn with(interrupts: Vec<(u64, Handler)>, body: impl FnOnce()) -> u64 {
+    PASSED.set(0);
+    ARMED.with(|armed| *armed.borrow_mut() = interrupts.into_iter().map(|(at, h)| (at, Some(h))).collect());
+    body();
+    ARMED.with(|armed| armed.borrow_mut().clear());
+    PASSED.get()
+}

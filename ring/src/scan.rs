@@ -1,0 +1,104 @@
+//! Finds what is ours in bytes whose headers are lost: sub-buffers say who they are, and a geometry must explain where they stand.
+
+use crate::format::{BANKS_MAX, CORES_MAX, DATA_END, Geometry, tag};
+use crate::linux::SUBBUF_SIZE;
+use crate::region::bank_record_of;
+use crate::writer::tag_check;
+
+/// What a sub-buffer's tag says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// Boot that began the sub-buffer.
+    pub boot_id: u32,
+    /// Core that it belongs to.
+    pub core: u32,
+    /// Its number among the core's sub-buffers.
+    pub sequence: u64,
+    /// Events that the core had reserved before it.
+    pub reserved: u64,
+    /// Time of its beginning.
+    pub time_ns: u64,
+}
+
+impl Tag {
+    /// Reads the tag of a sub-buffer; `None` where it does not verify.
+    #[must_use]
+    pub fn load(subbuf: &[u8]) -> Option<Self> {
+        let tag = subbuf.get(DATA_END as usize..)?;
+        let u32_at = |at: u64| Some(u32::from_le_bytes(*tag.get(at as usize..)?.first_chunk()?));
+        let u64_at = |at: u64| Some(u64::from_le_bytes(*tag.get(at as usize..)?.first_chunk()?));
+        if u32_at(tag::MAGIC)? != tag::VALUE {
+            return None;
+        }
+        let found = Self {
+            boot_id: u32_at(tag::BOOT_ID)?,
+            core: u32_at(tag::CORE)?,
+            sequence: u64_at(tag::SEQUENCE)?,
+            reserved: u64_at(tag::RESERVED)?,
+            time_ns: u64_at(tag::TIME)?,
+        };
+        let check =
+            tag_check(found.boot_id, u64_at(tag::MAGIC)?, found.core, found.sequence, found.reserved, found.time_ns);
+        (u32_at(tag::CHECK)? == check).then_some(found)
+    }
+}
+
+/// All sub-buffers of ours at page boundaries, with their offsets.
+fn tags(bytes: &[u8]) -> impl Iterator<Item = (u64, Tag)> + '_ {
+    let pages = (0u64..).step_by(SUBBUF_SIZE as usize).zip(bytes.chunks_exact(SUBBUF_SIZE as usize));
+    pages.filter_map(|(at, page)| Some((at, Tag::load(page)?)))
+}
+
+/// How many sub-buffers a guess at the geometry is tried on.
+const SAMPLES: usize = 64;
+
+/// The geometry that explains most of the sub-buffers in a region whose headers are lost, and how many sub-buffers verify
+/// at all. `None` where there are none, or no geometry explains more than half of the sampled ones.
+#[must_use]
+pub fn geometry(region: &[u8]) -> Option<(Geometry, u32)> {
+    let total = tags(region).count();
+    let mut samples = [(0u64, Tag::default()); SAMPLES];
+    let step = total.div_ceil(SAMPLES).max(1);
+    let mut used = 0;
+    for (slot, sample) in samples.iter_mut().zip(tags(region).step_by(step)) {
+        *slot = sample;
+        used += 1;
+    }
+    let samples = samples.get(..used)?;
+    let mut best: Option<(usize, Geometry)> = None;
+    for banks in 1..=BANKS_MAX {
+        for cores in 1..=CORES_MAX {
+            let Ok(geometry) = Geometry::new(region.len() as u64, banks, cores) else { continue };
+            let explained = samples.iter().filter(|(at, tag)| stands_right(&geometry, *at, tag)).count();
+            if explained > best.map_or(0, |(most, _)| most) {
+                best = Some((explained, geometry));
+            }
+        }
+    }
+    let (explained, geometry) = best?;
+    (2 * explained > used).then_some((geometry, total as u32))
+}
+
+/// Whether a sub-buffer stands where the geometry puts it.
+fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
+    let Some(in_banks) = at.checked_sub(geometry.bank(0)) else { return false };
+    tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)
+}
+
+/// The boot id of a bank's newest boot, from its sub-buffers: the one under which the bank's tail verifies, else the first
+/// that is met where it belongs.
+#[must_use]
+pub fn newest_boot_id(bank: &[u8], geometry: &Geometry) -> Option<u32> {
+    let (mut first, mut last) = (None, None);
+    for (at, tag) in tags(bank) {
+        if tag.core >= geometry.cores || at != geometry.subbuf(tag.core, tag.sequence) || last == Some(tag.boot_id) {
+            continue;
+        }
+        if bank_record_of(bank, geometry, tag.boot_id).is_some() {
+            return Some(tag.boot_id);
+        }
+        last = Some(tag.boot_id);
+        first = first.or(last);
+    }
+    first
+}

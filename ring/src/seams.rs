@@ -1,0 +1,98 @@
+//! The seams between the ring and the machine: traits with one real form (in the kernel) and one fake ([`crate::fake`]).
+
+/// The region's bytes, for those who write them. Offsets are from the start of the region.
+///
+/// An implementation may rely on every access lying inside the region: the writer derives all places from a
+/// [`Geometry`](crate::format::Geometry) of that region.
+pub trait Memory {
+    /// Reads a u32, at any alignment.
+    fn load_u32(&self, at: u64) -> u32;
+    /// Reads a u64, at any alignment.
+    fn load_u64(&self, at: u64) -> u64;
+    /// Writes a u32, at any alignment.
+    fn store_u32(&self, at: u64, value: u32);
+    /// Writes a u64, at any alignment.
+    fn store_u64(&self, at: u64, value: u64);
+    /// Writes an aligned u64 after everything that was written before it (release): pairs with a live reader's acquire.
+    fn publish_u64(&self, at: u64, value: u64);
+    /// The address that a Linux kernel would see at this offset.
+    fn address(&self, at: u64) -> u64;
+}
+
+/// The way from the cache to memory that keeps its content over a reset.
+pub trait Persist {
+    /// Begins to write back every cache line that touches the range; returns how many lines.
+    fn clean(&self, at: u64, size: u64) -> u64;
+    /// Waits until everything cleaned before has reached memory.
+    fn complete(&self);
+}
+
+/// Time, in nanoseconds since this boot's counter start; never goes back on one core.
+pub trait Clock {
+    /// Now.
+    fn now_ns(&self) -> u64;
+}
+
+/// Stops the other cores.
+pub trait StopOthers {
+    /// Raises the stop word: from now on each core's own tick stops it. Returns at once.
+    fn request(&self);
+    /// Whether a core stands still for good.
+    fn is_stopped(&self, core: u32) -> bool;
+    /// Spends a moment; false when the bounded wait is over.
+    fn wait(&self) -> bool;
+}
+
+/// Restarts the machine.
+pub trait Reset {
+    /// Tries each way that the machine has, the one that keeps memory first. Returns only when none worked.
+    fn reset(&self);
+}
+
+/// Where a person reads along.
+pub trait Console {
+    /// Writes bytes as they are.
+    fn write(&self, bytes: &[u8]);
+}
+
+impl<M: Memory> Memory for &M {
+    #[inline(always)]
+    fn load_u32(&self, at: u64) -> u32 {
+        (**self).load_u32(at)
+    }
+    #[inline(always)]
+    fn load_u64(&self, at: u64) -> u64 {
+        (**self).load_u64(at)
+    }
+    #[inline(always)]
+    fn store_u32(&self, at: u64, value: u32) {
+        (**self).store_u32(at, value);
+    }
+    #[inline(always)]
+    fn store_u64(&self, at: u64, value: u64) {
+        (**self).store_u64(at, value);
+    }
+    #[inline(always)]
+    fn publish_u64(&self, at: u64, value: u64) {
+        (**self).publish_u64(at, value);
+    }
+    fn address(&self, at: u64) -> u64 {
+        (**self).address(at)
+    }
+}
+
+impl<M: Persist> Persist for &M {
+    fn clean(&self, at: u64, size: u64) -> u64 {
+        (**self).clean(at, size)
+    }
+    fn complete(&self) {
+        (**self).complete();
+    }
+}
+
+impl<T: Clock> Clock for &T {
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        (**self).now_ns()
+    }
+}

@@ -1,0 +1,759 @@
+//! The writer of one core: reserve, write in place, commit; safe when its own interrupts nest at any instruction.
+//!
+//! The whole claim of an event is one compare-and-swap of the [`Position`]. An interrupt that records between a writer's
+//! reading of the position and its swap makes that swap fail, and the writer begins again; an interrupt after the swap
+//! finds a consistent position and appends behind. What the claimer of a new sub-buffer still has to write (header, tag)
+//! touches nothing that a nested writer uses.
+//!
+//! Time: `stamp` is the time of the last event, and holds only while `stamp_at` names the very position behind that
+//! event. A writer that was interrupted between its swap and its stamp leaves the two apart, and whoever comes next writes
+//! an absolute time record. So times in a sub-buffer never go back, and deltas are never relative to the wrong event.
+//!
+//! Publishing: only the outermost commit moves the commit word, past all that nested inside it. The word is a hint for
+//! live readers and for Linux; what counts after a crash is each event's own check.
+
+use crate::check::{Crc32c, Table, seed};
+use crate::event::{self, DELTA_BITS, END_OF_DATA, Frame, Shape, TIME_WORDS};
+use crate::format::{COMMON_HEADER, DATA_END, Geometry, domain, tag, tail_line};
+use crate::line::LineSeed;
+use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
+use crate::local::Local;
+use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
+use crate::records::Counters;
+use crate::seams::{Clock, Memory, Persist};
+
+/// How often a reserve begins again after interrupts that recorded. Each of them had to hit a window of a few instructions.
+const TRIES: u32 = 64;
+
+/// Levels that can nest: thread, interrupt, NMI, exception.
+pub const LEVELS: u64 = 4;
+
+/// Why an event was refused. Each refusal is counted by its cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refused {
+    /// Its fields exceed [`FIELDS_MAX`](crate::format::FIELDS_MAX).
+    TooLarge = 0,
+    /// Four levels are already writing.
+    Nested = 1,
+    /// The recorder is off: stopped for a panic, or not begun.
+    Stopped = 2,
+    /// The ring is full and keeps the oldest (`full=drop`).
+    Full = 3,
+    /// Nested writers came round to the sub-buffer of the event that they interrupted.
+    Overrun = 4,
+    /// Interrupts recorded in between too often.
+    Interrupted = 5,
+    /// Reserved, then discarded by its own writer. Not an error: counted here so that nothing is missing from the sum.
+    Discarded = 6,
+}
+
+impl Refused {
+    /// All causes, in the order in which they are counted.
+    pub const ALL: [Self; 7] =
+        [Self::TooLarge, Self::Nested, Self::Stopped, Self::Full, Self::Overrun, Self::Interrupted, Self::Discarded];
+
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too large",
+            Self::Nested => "nested too deep",
+            Self::Stopped => "recorder stopped",
+            Self::Full => "ring full",
+            Self::Overrun => "overrun by nested",
+            Self::Interrupted => "interrupted too often",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// What happens when the ring is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest sub-buffer is overwritten.
+    #[default]
+    Overwrite,
+    /// New events are refused.
+    Drop,
+}
+
+/// How much a reset without a panic may lose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CleanAt {
+    /// Everything since the last panic's clean.
+    #[default]
+    Panic,
+    /// The open sub-buffer of each core.
+    SubBuffer,
+    /// The events that are being written.
+    Event,
+}
+
+/// How a ring behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// What happens when it is full.
+    pub when_full: WhenFull,
+    /// When lines are written back.
+    pub clean_at: CleanAt,
+}
+
+/// What a writer remembers, outside the region. Lines of its own: only its core writes here.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct State {
+    /// Not zero: refuse. The one word that another core may write, once.
+    off: Local,
+    /// How many levels are writing.
+    depth: Local,
+    /// Where the next event goes.
+    position: Local,
+    /// The position behind the event whose time `stamp` is.
+    stamp_at: Local,
+    /// Time of that event.
+    stamp: Local,
+    /// Everything before it is published.
+    published: Local,
+    /// Flags, nesting and pid of the current context, as they stand in the common header.
+    context: Local,
+    /// A whole number of events reserved, at some sub-buffer's beginning not long ago: extends the position's count.
+    reserved_base: Local,
+    /// Sub-buffers before this sequence number have been written back.
+    cleaned: Local,
+    /// Refusals by cause.
+    refused: [Local; 7],
+}
+
+/// The claim on an event's place, from reserve to commit or discard.
+#[derive(Debug)]
+#[must_use = "an event that is neither committed nor discarded stays unfinished"]
+pub struct Slot<'w, M> {
+    memory: &'w M,
+    /// Position of the first word, time record included.
+    position: Position,
+    /// Offset of the first word in the region.
+    start: u64,
+    /// Bytes from the first word to the check.
+    checked: u64,
+    /// Offset of the fields in the region.
+    fields: u64,
+    /// Size of the fields in bytes.
+    size: usize,
+    shape: Shape,
+    delta: u32,
+}
+
+impl<M: Memory> Slot<'_, M> {
+    /// Writes a field at `at` bytes from the start of the fields; outside of them nothing is written.
+    #[inline(always)]
+    pub fn put_u64(&self, at: usize, value: u64) {
+        debug_assert!(at + 8 <= self.size);
+        if at + 8 <= self.size {
+            self.memory.store_u64(self.fields + at as u64, value);
+        }
+    }
+    /// Writes a field at `at` bytes from the start of the fields; outside of them nothing is written.
+    #[inline(always)]
+    pub fn put_u32(&self, at: usize, value: u32) {
+        debug_assert!(at + 4 <= self.size);
+        if at + 4 <= self.size {
+            self.memory.store_u32(self.fields + at as u64, value);
+        }
+    }
+    /// Writes bytes from `at` on, and zeros up to the end of the fields' last word; what does not fit is cut off.
+    #[inline]
+    pub fn put_bytes(&self, at: usize, bytes: &[u8]) {
+        let room = self.size.saturating_sub(at);
+        debug_assert!(bytes.len() <= room && at.is_multiple_of(4));
+        let bytes = &bytes[..bytes.len().min(room)];
+        let mut to = self.fields + at as u64;
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.memory.store_u64(to, u64::from_le_bytes(*word));
+            to += 8;
+        }
+        let (halves, rest) = rest.as_chunks::<4>();
+        for half in halves {
+            self.memory.store_u32(to, u32::from_le_bytes(*half));
+            to += 4;
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            self.memory.store_u32(to, u32::from_le_bytes(last));
+        }
+    }
+    /// Size of the fields, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// Something that can be recorded.
+pub trait Event {
+    /// Its id ([`crate::format::id`]).
+    const ID: u16;
+    /// Bytes of its fields.
+    fn size(&self) -> usize;
+    /// Writes the fields, all of them: what is left out keeps bytes of an older event.
+    fn write<M: Memory>(&self, slot: &Slot<'_, M>);
+}
+
+/// What a core did in its last moments, for the panic path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Cache lines begun to be written back.
+    pub lines: u64,
+    /// Events that were reserved and not committed.
+    pub in_flight: u32,
+    /// Events reserved in all.
+    pub reserved: u64,
+}
+
+/// The writer of one core.
+#[derive(Debug)]
+pub struct Writer<M, T, C> {
+    memory: M,
+    clock: T,
+    crc: C,
+    state: State,
+    /// Where the bank begins in the region.
+    bank: u64,
+    /// Where the ring's first sub-buffer begins in the region.
+    ring_start: u64,
+    ring: u64,
+    /// 2^64 / `ring`, rounded up: division by multiplication.
+    ring_inverse: u64,
+    seed: u32,
+    boot_id: u32,
+    core: u32,
+    mode: Mode,
+    geometry: Geometry,
+}
+
+impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
+    /// A writer for `core` of the bank `bank`, which [`crate::bank::prepare`] has made ready. It opens its first
+    /// sub-buffer and records from now on.
+    pub fn new(
+        memory: M,
+        clock: T,
+        crc: C,
+        geometry: Geometry,
+        bank: u32,
+        boot_id: u32,
+        core: u32,
+        mode: Mode,
+    ) -> Self {
+        let bank = geometry.bank(bank);
+        let ring = geometry.ring();
+        let writer = Self {
+            memory,
+            clock,
+            crc,
+            state: State::default(),
+            bank,
+            ring_start: bank + geometry.subbuf(core, 0),
+            ring,
+            ring_inverse: u64::MAX / ring + 1,
+            seed: seed(boot_id, core as u16),
+            boot_id,
+            core,
+            mode,
+            geometry,
+        };
+        let first = Position::new(0, 0, FIRST_WORD);
+        let now = writer.clock.now_ns();
+        writer.open_subbuf(first, now, 0);
+        writer.state.position.set(first.bits());
+        writer.state.published.set(first.bits());
+        writer.state.stamp.set(now);
+        writer.state.stamp_at.set(first.bits());
+        writer.point_linux_at(0);
+        writer.memory.clean(writer.subbuf(0), SUBBUF_SIZE);
+        writer.memory.clean(writer.cpu_header(), linux::CPU_HEADER);
+        writer.memory.complete();
+        writer
+    }
+
+    /// The core that this writer belongs to.
+    #[must_use]
+    pub fn core(&self) -> u32 {
+        self.core
+    }
+
+    /// Says in which context this core's next events happen: Linux's flags byte and a pid. Returns the context before,
+    /// for the way back.
+    #[inline]
+    pub fn enter(&self, flags: u8, pid: i32) -> u64 {
+        let before = self.state.context.get();
+        self.state.context.set(u64::from(flags) << 16 | u64::from(pid as u32) << 32);
+        before
+    }
+    /// Adds flags to the context, as an interrupt does. Returns the context before, for [`Self::leave`].
+    #[inline]
+    pub fn enter_flags(&self, flags: u8) -> u64 {
+        let before = self.state.context.get();
+        self.state.context.set(before | u64::from(flags) << 16);
+        before
+    }
+    /// Goes back to the context that `enter` returned.
+    #[inline]
+    pub fn leave(&self, before: u64) {
+        self.state.context.set(before);
+    }
+
+    /// Records an event.
+    ///
+    /// # Errors
+    /// [`Refused`], counted.
+    #[inline(always)]
+    pub fn record<E: Event>(&self, event: &E) -> Result<(), Refused> {
+        let slot = self.reserve(E::ID, event.size())?;
+        event.write(&slot);
+        self.commit(slot);
+        Ok(())
+    }
+
+    /// Claims the place for an event with `size` bytes of fields. The fields' last word, if `size` is no multiple of 4,
+    /// must be written whole ([`Slot::put_bytes`] does).
+    ///
+    /// # Errors
+    /// [`Refused`], counted.
+    #[inline(always)]
+    pub fn reserve(&self, id: u16, size: usize) -> Result<Slot<'_, M>, Refused> {
+        let Some(shape) = Shape::of(size) else { return Err(self.refuse(Refused::TooLarge)) };
+        if self.state.off.get() != 0 {
+            return Err(self.refuse(Refused::Stopped));
+        }
+        let depth = self.state.depth.get();
+        if depth >= LEVELS {
+            return Err(self.refuse(Refused::Nested));
+        }
+        self.state.depth.set(depth + 1);
+        let Some((position, delta)) = self.claim(shape) else {
+            return self.reserve_slow(id, size, shape, depth);
+        };
+        let start = self.place(position);
+        Ok(self.fill(id, size, shape, position, start, start, delta, depth))
+    }
+
+    /// Writes event header and common header of a claimed event whose header is at `header`.
+    #[inline(always)]
+    fn fill(
+        &self,
+        id: u16,
+        size: usize,
+        shape: Shape,
+        position: Position,
+        start: u64,
+        header: u64,
+        delta: u32,
+        depth: u64,
+    ) -> Slot<'_, M> {
+        let memory = &self.memory;
+        let mut data = header + 4;
+        memory.store_u32(header, shape.header(delta));
+        if shape.is_long() {
+            memory.store_u32(data, shape.length());
+            data += 4;
+        }
+        memory.store_u64(data, self.state.context.get() | u64::from(id) | depth << 24);
+        let checked = data + (COMMON_HEADER + size.next_multiple_of(4)) as u64 - start;
+        Slot { memory, position, start, checked, fields: data + COMMON_HEADER as u64, size, shape, delta }
+    }
+
+    /// The common case: the predecessor's time is known, the delta is small, the event fits.
+    #[inline(always)]
+    fn claim(&self, shape: Shape) -> Option<(Position, u32)> {
+        let position = Position::from_bits(self.state.position.get());
+        let stamp_at = self.state.stamp_at.get();
+        let stamp = self.state.stamp.get();
+        let now = self.clock.now_ns();
+        let delta = now.wrapping_sub(stamp);
+        let fits = position.word() + shape.words() <= END_WORD;
+        if stamp_at != position.bits() || delta >> DELTA_BITS != 0 || !fits {
+            return None;
+        }
+        let behind = position.behind(shape.words());
+        if !self.state.position.replace(position.bits(), behind.bits()) {
+            return None;
+        }
+        self.state.stamp.set(now);
+        self.state.stamp_at.set(behind.bits());
+        Some((position, delta as u32))
+    }
+
+    /// Everything else: time records, new sub-buffers, interrupted claims.
+    #[cold]
+    #[inline(never)]
+    fn reserve_slow(&self, id: u16, size: usize, shape: Shape, depth: u64) -> Result<Slot<'_, M>, Refused> {
+        for _ in 0..TRIES {
+            let position = Position::from_bits(self.state.position.get());
+            let known = self.state.stamp_at.get() == position.bits();
+            let stamp = self.state.stamp.get();
+            let now = self.clock.now_ns();
+            let delta = now.wrapping_sub(stamp);
+            let record = match known {
+                true if delta >> DELTA_BITS == 0 => None,
+                true => Some(event::extend(delta)),
+                false => Some(event::absolute(now)),
+            };
+            let words = shape.words() + if record.is_some() { TIME_WORDS } else { 0 };
+            if position.word() + words <= END_WORD {
+                let behind = position.behind(words);
+                if !self.state.position.replace(position.bits(), behind.bits()) {
+                    continue;
+                }
+                self.state.stamp.set(now);
+                self.state.stamp_at.set(behind.bits());
+                let start = self.place(position);
+                let Some(record) = record else {
+                    return Ok(self.fill(id, size, shape, position, start, start, delta as u32, depth));
+                };
+                self.memory.store_u64(start, record);
+                return Ok(self.fill(id, size, shape, position, start, start + u64::from(TIME_WORDS) * 4, 0, depth));
+            }
+            match self.claim_next(position, shape, now, depth) {
+                Ok(Some(position)) => {
+                    let start = self.place(position);
+                    return Ok(self.fill(id, size, shape, position, start, start, 0, depth));
+                }
+                Ok(None) => {}
+                Err(cause) => {
+                    self.state.depth.set(depth);
+                    return Err(self.refuse(cause));
+                }
+            }
+        }
+        self.state.depth.set(depth);
+        Err(self.refuse(Refused::Interrupted))
+    }
+
+    /// Claims the next sub-buffer together with its first event, and writes its header and tag. `None`: interrupted before
+    /// the claim.
+    fn claim_next(&self, position: Position, shape: Shape, now: u64, depth: u64) -> Result<Option<Position>, Refused> {
+        let sequence = position.sequence() + 1;
+        if sequence > SEQUENCE_MAX || (self.mode.when_full == WhenFull::Drop && sequence >= self.ring) {
+            return Err(Refused::Full);
+        }
+        // The outermost writer's events begin where it last published; its sub-buffer must stay.
+        let published = Position::from_bits(self.state.published.get());
+        if depth > 0 && sequence - published.sequence() >= self.ring {
+            return Err(Refused::Overrun);
+        }
+        let first = Position::new(u64::from(position.count()), sequence, FIRST_WORD);
+        let behind = first.behind(shape.words());
+        if !self.state.position.replace(position.bits(), behind.bits()) {
+            return Ok(None);
+        }
+        self.state.stamp.set(now);
+        self.state.stamp_at.set(behind.bits());
+        // Ours alone now: the rest of the old sub-buffer, header and tag of the new one.
+        if position.word() < END_WORD {
+            self.memory.store_u32(self.place(position), END_OF_DATA);
+        }
+        let reserved = self.whole_count(first);
+        self.carry_count(reserved);
+        self.open_subbuf(first, now, reserved);
+        Ok(Some(first))
+    }
+
+    /// Commits an event: it is checked, and published as soon as nothing that it interrupted is still unwritten.
+    #[inline(always)]
+    pub fn commit(&self, slot: Slot<'_, M>) {
+        self.seal(&slot);
+        self.finish();
+    }
+
+    /// Gives an event up. Its place stays, marked as discarded, and is counted.
+    pub fn discard(&self, slot: Slot<'_, M>) {
+        let header = slot.fields - COMMON_HEADER as u64 - 4 - if slot.shape.is_long() { 4 } else { 0 };
+        let (word, length) = slot.shape.discarded(slot.delta);
+        self.memory.store_u32(header + 4, length);
+        self.memory.store_u32(header, word);
+        self.seal(&slot);
+        self.state.refused[Refused::Discarded as usize].add(1);
+        self.finish();
+    }
+
+    /// Writes the check.
+    #[inline(always)]
+    fn seal(&self, slot: &Slot<'_, M>) {
+        let mut register = self.crc.u64(self.seed, slot.position.checked());
+        let end = slot.start + slot.checked;
+        let mut at = slot.start;
+        // An event's size is a multiple of 4: at most one odd word, taken first, like the event header before its data.
+        if slot.checked % 8 != 0 {
+            register = self.crc.u32(register, self.memory.load_u32(at));
+            at += 4;
+        }
+        while at < end {
+            register = self.crc.u64(register, self.memory.load_u64(at));
+            at += 8;
+        }
+        self.memory.store_u32(end, register);
+    }
+
+    /// Leaves this level; the outermost one publishes.
+    #[inline(always)]
+    fn finish(&self) {
+        let depth = self.state.depth.get();
+        if depth > 1 {
+            self.state.depth.set(depth - 1);
+            return;
+        }
+        for _ in 0..TRIES {
+            let position = Position::from_bits(self.state.position.get());
+            let published = Position::from_bits(self.state.published.get());
+            if position.sequence() == published.sequence() && self.mode.clean_at != CleanAt::Event {
+                self.publish(position);
+            } else {
+                self.publish_far(published, position);
+            }
+            self.state.published.set(position.bits());
+            self.state.depth.set(0);
+            // An interrupt that recorded before the line above left its publishing to us.
+            if self.state.position.get() == position.bits() {
+                return;
+            }
+            self.state.depth.set(1);
+        }
+        self.state.depth.set(0);
+    }
+
+    /// Moves the commit word. Release: a live reader's acquire of the word then sees the events before it.
+    #[inline(always)]
+    fn publish(&self, position: Position) {
+        self.memory.publish_u64(
+            self.place(position) - position.byte() + SUBBUF_COMMIT,
+            position.byte() - linux::SUBBUF_HEADER,
+        );
+    }
+
+    /// Publishes over the end of sub-buffers, and writes back what the mode promises.
+    #[cold]
+    #[inline(never)]
+    fn publish_far(&self, published: Position, position: Position) {
+        for sequence in published.sequence()..position.sequence() {
+            let from = if sequence == published.sequence() { published.word() } else { FIRST_WORD };
+            let end = self.end_of_data(sequence, from);
+            self.publish(Position::new(0, sequence, end));
+        }
+        self.publish(position);
+        if position.sequence() != published.sequence() {
+            self.point_linux_at(position.sequence());
+        }
+        match self.mode.clean_at {
+            CleanAt::Panic => return,
+            CleanAt::SubBuffer => {
+                for sequence in published.sequence()..position.sequence() {
+                    self.memory.clean(self.subbuf(sequence), SUBBUF_SIZE);
+                }
+            }
+            CleanAt::Event => {
+                let mut from = published.byte();
+                for sequence in published.sequence()..=position.sequence() {
+                    let subbuf = self.subbuf(sequence);
+                    let to = if sequence == position.sequence() { position.byte() } else { DATA_END };
+                    self.memory.clean(subbuf + from, to.saturating_sub(from));
+                    self.memory.clean(subbuf, linux::SUBBUF_HEADER);
+                    from = 0;
+                }
+            }
+        }
+        if position.sequence() != published.sequence() {
+            self.state.cleaned.set(position.sequence());
+            self.memory.clean(self.subbuf(position.sequence()), linux::SUBBUF_HEADER);
+            self.memory.clean(self.subbuf(position.sequence()) + DATA_END, tag::SIZE);
+            self.memory.clean(self.cpu_header(), linux::CPU_HEADER);
+            self.write_counters(false, 0);
+            self.memory.clean(self.counters_at(), crate::format::LINE_SIZE);
+        }
+        self.memory.complete();
+    }
+
+    /// The word behind the last event of a full sub-buffer. All its events are framed by now: whoever nested has finished.
+    fn end_of_data(&self, sequence: u64, from: u32) -> u32 {
+        let subbuf = self.subbuf(sequence);
+        let mut word = from;
+        while let Frame::Event(event) = event::frame(word, |w| self.memory.load_u32(subbuf + u64::from(w) * 4)) {
+            word += event.words;
+        }
+        word
+    }
+
+    /// Writes a sub-buffer's header and tag. The commit word becomes zero: nothing is published in it yet.
+    fn open_subbuf(&self, first: Position, now: u64, reserved: u64) {
+        let subbuf = self.subbuf(first.sequence());
+        self.memory.publish_u64(subbuf + SUBBUF_COMMIT, 0);
+        self.memory.store_u64(subbuf + SUBBUF_TIME, now);
+        let head = u64::from(tag::VALUE) | u64::from(self.boot_id) << 32;
+        let check = tag_check(self.boot_id, head, self.core, first.sequence(), reserved, now);
+        let at = subbuf + DATA_END;
+        self.memory.store_u64(at + tag::MAGIC, head);
+        self.memory.store_u64(at + tag::CORE, u64::from(self.core) | u64::from(check) << 32);
+        self.memory.store_u64(at + tag::SEQUENCE, first.sequence());
+        self.memory.store_u64(at + tag::RESERVED, reserved);
+        self.memory.store_u64(at + tag::TIME, now);
+    }
+
+    /// Whether a sub-buffer's tag has been written by this writer.
+    fn is_tagged(&self, sequence: u64) -> bool {
+        let at = self.subbuf(sequence) + DATA_END;
+        let head = self.memory.load_u64(at + tag::MAGIC);
+        let reserved = self.memory.load_u64(at + tag::RESERVED);
+        let time = self.memory.load_u64(at + tag::TIME);
+        let check = tag_check(self.boot_id, head, self.core, sequence, reserved, time);
+        self.memory.load_u64(at + tag::SEQUENCE) == sequence && self.memory.load_u32(at + tag::CHECK) == check
+    }
+
+    /// Tells Linux which sub-buffer is written and which is the oldest.
+    fn point_linux_at(&self, sequence: u64) {
+        let oldest = (sequence + 1).saturating_sub(self.ring);
+        let header = self.cpu_header();
+        self.memory.store_u64(header + linux::cpu::HEAD_BUFFER, self.memory.address(self.subbuf(oldest)));
+        self.memory.store_u64(header + linux::cpu::COMMIT_BUFFER, self.memory.address(self.subbuf(sequence)));
+    }
+
+    /// How many events were reserved before `position`, whole.
+    fn whole_count(&self, position: Position) -> u64 {
+        let base = self.state.reserved_base.get();
+        whole(base, position)
+    }
+
+    /// Carries the whole number further. It never goes back: nested writers may have carried it past an outer one's.
+    fn carry_count(&self, reserved: u64) {
+        for _ in 0..TRIES {
+            let base = self.state.reserved_base.get();
+            if base >= reserved || self.state.reserved_base.replace(base, reserved) {
+                return;
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, cause: Refused) -> Refused {
+        self.state.refused[cause as usize].add(1);
+        cause
+    }
+
+    /// Turns the recorder off: from now on every reserve is refused. Any core may say it.
+    pub fn stop(&self) {
+        self.state.off.set(1);
+    }
+
+    /// What has been reserved and refused so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let position = Position::from_bits(self.state.position.get());
+        let base = self.state.reserved_base.get();
+        Counters {
+            reserved: whole(base, position),
+            refused: core::array::from_fn(|i| self.state.refused[i].get().min(u64::from(u32::MAX)) as u32),
+            sequence: position.sequence(),
+            in_flight: self.state.depth.get() as u32,
+            last: false,
+        }
+    }
+
+    /// The core's last act, at any instruction of its own writing or from the core that panics: turns the recorder off,
+    /// completes what an interrupted writer left open around its events, writes the counters, and begins to write back
+    /// everything that may be dirty. [`Persist::complete`] is the caller's.
+    pub fn close(&self) -> Closed {
+        self.stop();
+        let position = Position::from_bits(self.state.position.get());
+        let in_flight = self.state.depth.get();
+        if in_flight == 0 {
+            self.publish(position);
+        } else if !self.is_tagged(position.sequence()) {
+            // The claimer of this sub-buffer was interrupted before it wrote the tag. It knew the first event's time; the
+            // time of the last one is what is left of it, and the events' own absolute records say better.
+            let first = Position::new(0, position.sequence(), FIRST_WORD);
+            let counters = self.counters();
+            let events_here = self.events_in(position);
+            self.open_subbuf(first, self.state.stamp.get(), counters.reserved.saturating_sub(events_here));
+        }
+        let closed =
+            Closed { lines: 0, in_flight: in_flight as u32, reserved: self.write_counters(true, in_flight as u32) };
+        let from = self.state.cleaned.get().max((position.sequence() + 1).saturating_sub(self.ring));
+        let mut lines = self.memory.clean(self.cpu_header(), linux::CPU_HEADER);
+        for sequence in from..=position.sequence() {
+            lines += self.memory.clean(self.subbuf(sequence), SUBBUF_SIZE);
+        }
+        lines += self.memory.clean(self.counters_at(), crate::format::LINE_SIZE);
+        Closed { lines, ..closed }
+    }
+
+    /// How many events were reserved in the open sub-buffer, as far as their framing tells.
+    fn events_in(&self, position: Position) -> u64 {
+        let subbuf = self.subbuf(position.sequence());
+        let (mut word, mut events) = (FIRST_WORD, 0);
+        while word < position.word() {
+            events += 1;
+            match event::frame(word, |w| self.memory.load_u32(subbuf + u64::from(w) * 4)) {
+                Frame::Event(event) => word += event.words,
+                _ => break,
+            }
+        }
+        events
+    }
+
+    fn write_counters(&self, last: bool, in_flight: u32) -> u64 {
+        let counters = Counters { last, in_flight, ..self.counters() };
+        let number = Geometry::core_line(self.core, tail_line::COUNTERS);
+        counters.to_line().store(
+            &self.memory,
+            self.counters_at(),
+            LineSeed::new(self.boot_id, domain::TAIL),
+            number,
+            0,
+        );
+        counters.reserved
+    }
+
+    fn counters_at(&self) -> u64 {
+        self.bank + self.geometry.tail(Geometry::core_line(self.core, tail_line::COUNTERS))
+    }
+
+    fn cpu_header(&self) -> u64 {
+        self.bank + linux::cpu_offset(u64::from(self.core), self.geometry.subbufs)
+    }
+
+    /// Where a position's word is in the region.
+    #[inline(always)]
+    fn place(&self, position: Position) -> u64 {
+        self.subbuf(position.sequence()) + position.byte()
+    }
+
+    /// Where a sub-buffer begins in the region. The remainder by multiplication: exact while sequence * ring < 2^64.
+    #[inline(always)]
+    fn subbuf(&self, sequence: u64) -> u64 {
+        let lap = ((u128::from(sequence) * u128::from(self.ring_inverse)) >> 64) as u64;
+        self.ring_start + (sequence - lap * self.ring) * SUBBUF_SIZE
+    }
+
+    /// The memory behind this writer.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+    /// The clock behind this writer.
+    pub fn clock(&self) -> &T {
+        &self.clock
+    }
+}
+
+/// The number of events before `position`, from one that was right less than 2^15 events ago or before us.
+fn whole(base: u64, position: Position) -> u64 {
+    let difference = position.count().wrapping_sub(base as u16).cast_signed();
+    base.wrapping_add_signed(i64::from(difference))
+}
+
+/// The check of a tag whose first eight bytes are `head`.
+pub(crate) fn tag_check(boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
+    let register = Table.u64(seed(boot_id, domain::TAG), head);
+    let register = Table.u32(register, core);
+    Table.u64(Table.u64(Table.u64(register, sequence), reserved), time)
+}
