@@ -52,10 +52,11 @@ impl Account {
 #[derive(Default)]
 struct Run {
     events: u64,
+    /// Holes in which older events stand.
     stale: u64,
     /// Holes that may be events in flight.
     unfinished: u64,
-    /// All other holes that are not stale.
+    /// All other holes.
     flipped: u64,
 }
 
@@ -120,7 +121,7 @@ impl Run {
             }
             Item::Hole(hole) => match hole.verdict {
                 Verdict::Unfinished => self.unfinished += 1,
-                Verdict::StaleLap | Verdict::StaleBoot => self.stale += u64::from(hole.stale.max(1)),
+                Verdict::StaleLap | Verdict::StaleBoot => self.stale += 1,
                 _ => self.flipped += 1,
             },
         }
@@ -131,15 +132,16 @@ impl Run {
         self.events + self.stale + self.unfinished + self.flipped
     }
 
-    /// Shares what is missing among its causes: first those in flight, then the stale, the rest was flipped.
+    /// Shares what is missing among its causes: first what was in flight; where all other holes are of one kind, the rest is
+    /// of that kind; where there are both, each flipped hole cost one event and the stale lines the others.
     fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) {
         let missing = expected.saturating_sub(self.events);
-        let unfinished =
-            missing.min(in_flight).min(if self.stale + self.flipped == 0 { in_flight } else { self.unfinished.max(1) });
-        let unfinished = if in_flight == 0 { 0 } else { unfinished };
-        let stale = (missing - unfinished).min(self.stale);
+        let is_damaged = self.stale + self.flipped > 0;
+        let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished } else { in_flight });
+        let damaged = missing - unfinished;
+        let flipped = if self.stale == 0 { damaged } else { damaged.min(self.flipped) };
         account.unfinished += unfinished;
-        account.stale += stale;
-        account.flipped += missing - unfinished - stale;
+        account.flipped += flipped;
+        account.stale += damaged - flipped;
     }
 }

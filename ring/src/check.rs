@@ -115,7 +115,7 @@ pub fn seed(boot_id: u32, core: u16) -> u32 {
 pub fn sequence_of(seed: u32, word: u32, bytes: &[u8], check: u32) -> u32 {
     let mut register = check;
     for byte in bytes.iter().rev() {
-        register = zeros_back(register, 8) ^ u32::from(*byte);
+        register = register << 8 ^ BYTE_BACK[(register >> 24) as usize] ^ u32::from(*byte);
     }
     // Now the register stands behind the position word: WORD_BITS known bits, 32 unknown ones, zeros up to bit 64.
     let before = zeros(seed ^ word, crate::position::WORD_BITS);
@@ -123,14 +123,30 @@ pub fn sequence_of(seed: u32, word: u32, bytes: &[u8], check: u32) -> u32 {
     zeros_back(after, 32) ^ before
 }
 
+/// What eight zero bits back make of a register's top byte.
+static BYTE_BACK: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i as usize] = zeros_back(i << 24, 8);
+        i += 1;
+    }
+    table
+};
+
 /// The register after `steps` zero bits.
 fn zeros(register: u32, steps: u32) -> u32 {
     (0..steps).fold(register, |r, _| (r >> 1) ^ if r & 1 == 1 { POLYNOMIAL } else { 0 })
 }
 
 /// The register before `steps` zero bits: the polynomial's top bit tells whether it was added.
-fn zeros_back(register: u32, steps: u32) -> u32 {
-    (0..steps).fold(register, |r, _| if r >> 31 == 1 { (r ^ POLYNOMIAL) << 1 | 1 } else { r << 1 })
+const fn zeros_back(mut register: u32, steps: u32) -> u32 {
+    let mut step = 0;
+    while step < steps {
+        register = if register >> 31 == 1 { (register ^ POLYNOMIAL) << 1 | 1 } else { register << 1 };
+        step += 1;
+    }
+    register
 }
 
 #[cfg(test)]

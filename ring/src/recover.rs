@@ -16,6 +16,9 @@ use crate::scan::Tag;
 use crate::verdict::{Check, Facts, Verdict, judge};
 use crate::writer::LEVELS;
 
+/// How far into a hole an older event is searched: four cache lines.
+const SEARCHED_WORDS: u32 = 64;
+
 /// A bank that somebody left.
 #[derive(Clone, Copy, Debug)]
 pub struct Bank<'a, C> {
@@ -132,10 +135,8 @@ pub struct Hole {
     pub from: u32,
     /// Word behind the last.
     pub to: u32,
-    /// What its beginning is.
+    /// What it is.
     pub verdict: Verdict,
-    /// Number of stale events that its framing shows.
-    pub stale: u32,
 }
 
 /// What recovery comes across.
@@ -239,21 +240,21 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     }
 
     /// Whose event stands at a word where none of ours verifies.
-    fn whose(&self, subbuf: &SubBuf<'a>, word: u32) -> (Check, u32) {
-        let Frame::Event(event) = subbuf.frame(word) else { return (Check::Nobody, 1) };
-        let Some((bytes, check)) = subbuf.checked(word, &event) else { return (Check::Nobody, 1) };
+    fn whose(&self, subbuf: &SubBuf<'a>, word: u32) -> Check {
+        let Frame::Event(event) = subbuf.frame(word) else { return Check::Nobody };
+        let Some((bytes, check)) = subbuf.checked(word, &event) else { return Check::Nobody };
         let ring = self.geometry.ring();
         let here = |sequence: u64| sequence % ring == subbuf.sequence % ring;
         let older = u64::from(sequence_of(self.seed, word, bytes, check));
         if here(older) && older < subbuf.sequence {
-            return (Check::OlderLap, event.words);
+            return Check::OlderLap;
         }
         let before = u64::from(sequence_of(self.seed_before, word, bytes, check));
         // An older boot may have written any number of laps; beyond 2^24 sub-buffers chance is likelier.
         if here(before) && before < 1 << 24 {
-            return (Check::BootBefore, event.words);
+            return Check::BootBefore;
         }
-        (Check::Nobody, event.words)
+        Check::Nobody
     }
 }
 
@@ -352,9 +353,11 @@ impl<'a, C: Crc32c> Walk<'a, C> {
     fn hole(&mut self, to: Option<u32>) -> Option<Hole> {
         let from = self.word;
         let end = to.unwrap_or(END_WORD);
-        let (check, _) = self.ring.whose(&self.subbuf, from);
+        // A lost line begins and ends inside events: one whole older event in the first lines of the hole says what it is.
+        let searched = from..end.min(from + SEARCHED_WORDS);
+        let older = searched.map(|word| self.ring.whose(&self.subbuf, word)).find(|check| *check != Check::Nobody);
         let facts = Facts {
-            check,
+            check: older.unwrap_or(Check::Nobody),
             committed: from < self.subbuf.commit_end(),
             after_gap: self.gap,
             followed: to.is_some(),
@@ -362,25 +365,13 @@ impl<'a, C: Crc32c> Walk<'a, C> {
             may_be_in_flight: self.in_flight && to.is_some(),
         };
         let verdict = judge(&facts);
-        // Follow the framing through the hole: for the number of stale events, and for a guess at the time that passed.
-        let (mut word, mut stale) = (from, 0);
-        while word < end {
-            let Frame::Event(event) = self.subbuf.frame(word) else { break };
-            let (check, words) = self.ring.whose(&self.subbuf, word);
-            if !matches!(check, Check::OlderLap | Check::BootBefore) {
-                break;
-            }
-            stale += 1;
-            word += words.max(event.words);
-        }
         self.word = end;
         if verdict == Verdict::Free {
             return None;
         }
         self.gap = true;
         self.certain = false;
-        let stale = if matches!(verdict, Verdict::StaleLap | Verdict::StaleBoot) { stale } else { 0 };
-        Some(Hole { core: self.ring.core, sequence: self.subbuf.sequence, from, to: end, verdict, stale })
+        Some(Hole { core: self.ring.core, sequence: self.subbuf.sequence, from, to: end, verdict })
     }
 }
 

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! That is: id, name, fields with their types in the order in which they are stored, the format in which a person reads
-//! them. Types: `u32`, `u64`, `i32`, `hex` (a u64 shown as 0x...), `str` (the rest, up to its first zero byte; last only).
+//! them. Types: `u32`, `u64`, `i32`, `hex` (a u64 shown as 0x...), `str` (the rest, up to its first zero byte; last only), `bytes` (the rest, shown as hexadecimal digits; last only).
 //! Fields follow each other without gaps.
 
 use crate::escape::Escaped;
 use core::fmt::Write;
 
-/// Declares events. A `str` field stands last, and its event is declared with the lifetime `'a`.
+/// Declares events. A `str` or `bytes` field stands last, and its event is declared with the lifetime `'a`.
 ///
 /// ```
 /// ring::events! {
@@ -58,17 +58,23 @@ macro_rules! events {
     (@type u64) => { u64 };
     (@type hex) => { u64 };
     (@type str) => { &'a [u8] };
+    (@type bytes) => { &'a [u8] };
     (@size u32 $value:expr) => { 4 };
     (@size i32 $value:expr) => { 4 };
     (@size u64 $value:expr) => { 8 };
     (@size hex $value:expr) => { 8 };
+    (@size bytes $value:expr) => { $value.len() };
     (@size str $value:expr) => { $crate::schema::text_size($value) };
     (@put u32 $slot:ident $at:ident $value:expr) => { $slot.put_u32($at, $value) };
     (@put i32 $slot:ident $at:ident $value:expr) => { $slot.put_u32($at, $value as u32) };
     (@put u64 $slot:ident $at:ident $value:expr) => { $slot.put_u64($at, $value) };
     (@put hex $slot:ident $at:ident $value:expr) => { $slot.put_u64($at, $value) };
+    (@put bytes $slot:ident $at:ident $value:expr) => { $slot.put_bytes($at, $value) };
     (@put str $slot:ident $at:ident $value:expr) => { $crate::schema::put_text($slot, $at, $value) };
 }
+
+/// How many of a field's bytes are shown.
+const BYTES_SHOWN: usize = 16;
 
 /// Longest text that is recorded whole; what is longer is cut.
 pub const TEXT_MAX: usize = 1024;
@@ -114,6 +120,8 @@ pub enum Value<'f> {
     Hex(u64),
     /// Text that nobody vouches for.
     Text(&'f [u8]),
+    /// Bytes, of which the first 16 are shown.
+    Bytes(&'f [u8]),
 }
 
 impl core::fmt::Display for Value<'_> {
@@ -123,6 +131,10 @@ impl core::fmt::Display for Value<'_> {
             Self::Signed(n) => write!(f, "{n}"),
             Self::Hex(n) => write!(f, "{n:#x}"),
             Self::Text(text) => write!(f, "{}", Escaped(text)),
+            Self::Bytes(bytes) => {
+                bytes.iter().take(BYTES_SHOWN).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str(if bytes.len() > BYTES_SHOWN { "..." } else { "" })
+            }
         }
     }
 }
@@ -149,6 +161,7 @@ impl<'s> Description<'s> {
                 "i32" => Value::Signed(i64::from(i32::from_le_bytes(take(&mut rest)?))),
                 "u64" => Value::Unsigned(u64::from_le_bytes(take(&mut rest)?)),
                 "hex" => Value::Hex(u64::from_le_bytes(take(&mut rest)?)),
+                "bytes" => Value::Bytes(core::mem::take(&mut rest)),
                 "str" => Value::Text(core::mem::take(&mut rest).split(|b| *b == 0).next().unwrap_or(&[])),
                 _ => return None,
             };

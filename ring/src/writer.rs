@@ -393,8 +393,9 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             let position = Position::from_bits(self.state.position.get());
             let known = self.state.stamp_at.get() == position.bits();
             let stamp = self.state.stamp.get();
-            let now = self.clock.now_ns();
-            let delta = now.wrapping_sub(stamp);
+            // Unordered counter reads may be a tick early; a time never goes back.
+            let now = self.clock.now_ns().max(stamp);
+            let delta = now - stamp;
             let record = match known {
                 true if delta >> DELTA_BITS == 0 => None,
                 true => Some(event::extend(delta)),

@@ -67,6 +67,43 @@ fn a_wrapped_ring_keeps_an_unbroken_run_up_to_the_last_event() {
 }
 
 #[test]
+fn events_of_all_sizes_over_many_laps_leave_what_linux_accepts_at_every_moment() {
+    let ram = Ram::new(SIZE);
+    let (header, bank) = boot(&ram, 4, 1, BOOT_ID);
+    let w = writer(&ram, &header, bank, 0, Mode::default());
+    let mut random = 1u64;
+    for number in 0..1500 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        w.record(&Numbered { number, padding: (random >> 40) as usize % 700 }).unwrap();
+        if number % 11 == 0 {
+            let region = ram.cached();
+            let bytes = bank_bytes(&region, &header, bank);
+            let shown = linux_accepts(&bytes, &header.geometry, 0x5000_0000 + header.geometry.bank(bank));
+            let recovered = find(&region, bank, 0).1.len() as u64;
+            assert_eq!(shown, Ok(recovered), "after event {number}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_take_the_events_with_it() {
+    let ram = Ram::new(SIZE);
+    let (header, bank) = boot(&ram, 1, 1, BOOT_ID);
+    let w = writer(&ram, &header, bank, 0, Mode::default());
+    for number in 0..100 {
+        if number % 10 == 3 {
+            w.clock().turn_back(20);
+        }
+        w.record(&Numbered { number, padding: 0 }).unwrap();
+    }
+    close(&w);
+    let (account, events) = find(&ram.persistent(), bank, 0);
+    assert_eq!(account.recovered, 100);
+    assert!(events.is_sorted_by_key(|(_, e)| e.time_ns));
+    assert!(events.last().unwrap().1.time_ns < 10_000, "{}", events.last().unwrap().1.time_ns);
+}
+
+#[test]
 fn long_pauses_become_time_records() {
     let ram = Ram::new(SIZE);
     let (header, bank) = boot(&ram, 1, 1, BOOT_ID);

@@ -24,6 +24,10 @@ impl StepClock {
     pub fn new(now: u64, step: u64) -> Self {
         Self { now: Cell::new(now), step: Cell::new(step) }
     }
+    /// Goes back, as an unordered read of a counter may.
+    pub fn turn_back(&self, ns: u64) {
+        self.now.set(self.now.get() - ns);
+    }
     /// Lets so many nanoseconds pass.
     pub fn pass(&self, ns: u64) {
         self.now.set(self.now.get() + ns);
