@@ -73,6 +73,12 @@ impl Header {
         }
     }
 
+    /// This header for another layout: the boots go on being counted, the banks are empty.
+    #[must_use]
+    pub fn laid_out_as(&self, geometry: Geometry) -> Self {
+        Self { boot: self.boot, generation: self.generation, ..Self::new(geometry) }
+    }
+
     /// The banks that exist.
     #[must_use]
     pub fn banks(&self) -> &[BankRecord] {

@@ -1,0 +1,97 @@
+//! The seam: what the kernel asks of a board, and what it tells it from the device tree.
+
+use core::ops::Range;
+
+use arch::gic::{IntId, V3Regions};
+use arch::psci::Conduit;
+
+use crate::console::{Console, ConsoleError};
+use crate::reset::ResetWay;
+use crate::stop::Means;
+
+/// What the kernel found in the device tree. Register ranges are physical, `ranges` applied.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The console: `/chosen/stdout-path`, or the first UART.
+    pub console: Option<ConsoleInfo>,
+    /// The interrupt controller.
+    pub gic: Option<GicInfo>,
+    /// The firmware's conduit.
+    pub psci: Option<Conduit>,
+    /// The physical timer of EL1: second entry of the timer node's `interrupts`.
+    pub physical_timer: Option<IntId>,
+    /// The virtual timer: third entry of the timer node's `interrupts`.
+    pub virtual_timer: Option<IntId>,
+}
+
+/// A console as the device tree describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleInfo {
+    /// Which chip.
+    pub kind: ConsoleKind,
+    /// Its registers; to be mapped as device registers before it is used.
+    pub registers: Range<usize>,
+    /// The frequency of its clock in Hz, if the device tree says it.
+    pub clock_hz: Option<u32>,
+}
+
+/// Chips with a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleKind {
+    /// `arm,pl011`.
+    Pl011,
+}
+
+impl ConsoleKind {
+    /// By a name in the node's `compatible`.
+    #[must_use]
+    pub fn from_compatible(name: &str) -> Option<Self> {
+        match name {
+            "arm,pl011" | "arm,pl011-axi" => Some(ConsoleKind::Pl011),
+            _ => None,
+        }
+    }
+}
+
+/// An interrupt controller as the device tree describes it; to be mapped as device registers before it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GicInfo {
+    /// `arm,gic-v3`.
+    V3(V3Regions),
+}
+
+/// Memory which is RAM and yet not fit for the persistent region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryQuirk {
+    /// Where.
+    pub range: Range<usize>,
+    /// Why, in words for people.
+    pub why: &'static str,
+}
+
+/// A board.
+pub trait Board: Sync {
+    /// Its name, for people.
+    fn name(&self) -> &'static str;
+
+    /// The names of the root node's `compatible` that mean this board.
+    fn compatible(&self) -> &'static [&'static str];
+
+    /// Makes the console ready and hands it out. The first call counts; its registers must be mapped.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsoleError`].
+    fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError>;
+
+    /// Ways to reset that keep memory, the best first.
+    fn reset_ways(&self) -> &'static [ResetWay];
+
+    /// Means of stop, the best first. Which of them the machine has is probed, not promised.
+    fn stop_means(&self) -> &'static [Means];
+
+    /// Memory that does not keep its content over a reset.
+    fn memory_quirks(&self) -> &'static [MemoryQuirk] {
+        &[]
+    }
+}

@@ -1,0 +1,33 @@
+//! A machine that nobody has described: what the device tree says, nothing more.
+
+use crate::board::{Board, ConsoleInfo};
+use crate::console::{Console, ConsoleError};
+use crate::pl011::{self, Line};
+use crate::reset::ResetWay;
+use crate::stop::Means;
+
+/// Any machine with a device tree and PSCI.
+pub(crate) struct Generic;
+
+impl Board for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn compatible(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Firmware and boot loader used it before us; clocks in device trees may be wrong. So it stays as it is.
+    fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
+        pl011::open(info, Line::Inherit)
+    }
+
+    fn reset_ways(&self) -> &'static [ResetWay] {
+        &[ResetWay::PsciWarm, ResetWay::Psci]
+    }
+
+    fn stop_means(&self) -> &'static [Means] {
+        &[Means::PriorityMask]
+    }
+}

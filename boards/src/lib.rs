@@ -1,0 +1,72 @@
+//! Boards: what differs between machines that one kernel image runs on, chosen at run time.
+//!
+//! A board is picked by the root node's `compatible` ([`choose`]). It knows what a device tree does not say: in
+//! which order to try resets and means of stop, whether the firmware has set up the console already, which memory
+//! does not keep its content. Addresses are never its business: they come from the device tree, as a [`Found`],
+//! which the kernel fills in.
+//!
+//! | file | what |
+//! |---|---|
+//! | `board` | the seam: what a board answers |
+//! | `virt`, `generic` | the boards |
+//! | `console`, `pl011` | where bytes go, and by which chip |
+//! | `reset` | ways to reset, tried in order |
+//! | `stop` | means of stop, the best first |
+//!
+//! To add one: a file with its `Board`, a line in [`BOARDS`].
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod board;
+pub mod console;
+mod generic;
+mod pl011;
+pub mod reset;
+pub mod stop;
+mod virt;
+
+pub use board::{Board, ConsoleInfo, ConsoleKind, Found, GicInfo, MemoryQuirk};
+pub use console::{Console, ConsoleError};
+pub use reset::ResetWay;
+
+/// All boards that are known by name.
+pub static BOARDS: [&dyn Board; 1] = [&virt::Virt];
+
+/// Picks the board for a root node's `compatible`, most specific name first. A machine that nobody knows is generic.
+pub fn choose<'a>(compatible: impl IntoIterator<Item = &'a str>) -> &'static dyn Board {
+    compatible
+        .into_iter()
+        .find_map(|name| BOARDS.into_iter().find(|board| board.compatible().contains(&name)))
+        .unwrap_or(&generic::Generic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_are_chosen_by_compatible() {
+        let table: [(&[&str], &str); 4] = [
+            (&["linux,dummy-virt"], "QEMU virt"),
+            (&["someone,thing", "linux,dummy-virt"], "QEMU virt"),
+            (&["someone,thing"], "generic"),
+            (&[], "generic"),
+        ];
+        for (compatible, name) in table {
+            assert_eq!(choose(compatible.iter().copied()).name(), name);
+        }
+    }
+
+    #[test]
+    fn each_compatible_belongs_to_one_board_and_each_board_can_reset() {
+        for (i, board) in BOARDS.into_iter().enumerate() {
+            for name in board.compatible() {
+                assert!(BOARDS[i + 1..].iter().all(|other| !other.compatible().contains(name)), "{name}");
+            }
+            assert!(!board.reset_ways().is_empty(), "{}", board.name());
+            assert!(!board.stop_means().is_empty(), "{}", board.name());
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! From the boot loader's hands to a machine that can record: device tree, console, memory, region, cores.
+//!
+//! Each step says what it found, and where it cannot go on, what to do about it.
+
+use crate::command_line::{self, Options};
+use crate::device_tree::{EnableMethod, Tree, size_of, validate};
+use crate::ending::{self, Status, power_off};
+use crate::events::BootPhase;
+use crate::memblock::{Memblock, Range};
+use crate::memory_map::{self, Placed};
+use crate::region_memory::RegionMemory;
+use crate::reserve::{Region, find_region};
+use crate::{console, hardware, heap, life, record, say, stop, trace};
+use arch::core_local::{CoreLocal, this};
+use arch::cores::{self, StartMethod};
+use arch::entry::BootInfo;
+use arch::psci::Psci;
+use arch::timer::Tick;
+use boards::{Board, Found, GicInfo};
+use core::fmt::Display;
+use ring::escape::Escaped;
+use spin::Once;
+
+/// Size of the heap, in bytes. Recovery needs none; the dump needs room for a schema.
+const HEAP_SIZE: u64 = 256 << 10;
+
+/// Longest that a started core may take to say that it runs, in milliseconds.
+const CORE_START_MAX_MS: u64 = 2000;
+
+/// What the boot found.
+pub struct Machine {
+    /// The board.
+    pub board: &'static dyn Board,
+    /// The hardware in the device tree.
+    pub found: Found,
+    /// The command line.
+    pub options: Options,
+    /// The device tree.
+    pub tree: Tree<'static>,
+    /// The firmware's services.
+    pub psci: Option<Psci>,
+    /// The persistent region, mapped.
+    pub region: RegionMemory,
+}
+
+/// Ends a boot that cannot go on.
+pub fn unable(why: &dyn Display) -> ! {
+    say!("\nafterglow cannot go on: {why}");
+    power_off(Status::Unable)
+}
+
+/// Everything up to a mapped region and a heap, on the boot core.
+pub fn discover(info: &'static BootInfo) -> Machine {
+    // Until there is a console, an exception is told to whoever runs an emulator.
+    arch::exceptions::set_early_console(|bytes| arch::semihosting::write(core::str::from_utf8(bytes).unwrap_or("?")));
+    let tree = device_tree(info);
+    let board = boards::choose(tree.root().strings("compatible"));
+    let mut malformed = heapless::Vec::<_, 4>::new();
+    let found = hardware::find(&tree, |problem| {
+        // Said as soon as there is a console; more than four say nothing new.
+        let _ = malformed.push(problem);
+    });
+    open_console(board, &found);
+    say!("afterglow {}: a flight recorder that survives its crash", env!("CARGO_PKG_VERSION"));
+    for problem in malformed {
+        say!("device tree: {problem}");
+    }
+    let options = command_line::parse(tree.bootargs(), &mut |warning| say!("{warning}"));
+    console::init_log(if options.quiet { log::LevelFilter::Warn } else { options.loglevel });
+    describe(info, board, &tree, &found);
+
+    let psci = found.psci.map(Psci::new);
+    ending::prepare(ending::Means { board, psci, tick: found.virtual_timer });
+    if info.entry_el == 3 {
+        unable(
+            &"it was entered at EL3, with no firmware below it: no PSCI, no other cores, no reset. Start it as firmware \
+              starts a kernel, at EL2 or EL1 (QEMU: -kernel with the flat Image, without secure=on)",
+        );
+    }
+
+    let region = memory(board, &found, &tree, &options);
+    Machine { board, found, options, tree, psci, region }
+}
+
+/// The validated device tree. Without one there is no console to complain on but a debugger's.
+fn device_tree(info: &'static BootInfo) -> Tree<'static> {
+    let Some(bytes) = info.dtb else {
+        arch::semihosting::write(
+            "afterglow cannot go on: no device tree: x0 points at none, and none is at the start of RAM\n",
+        );
+        power_off(Status::Unable)
+    };
+    let size = size_of(bytes).unwrap_or(bytes.len()).min(bytes.len());
+    match validate(&bytes[..size]) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let mut text = heapless::String::<300>::new();
+            // What does not fit is cut.
+            let _ = core::fmt::write(
+                &mut text,
+                format_args!("afterglow cannot go on: the device tree is broken: {error}\n"),
+            );
+            arch::semihosting::write(&text);
+            power_off(Status::Unable)
+        }
+    }
+}
+
+fn open_console(board: &'static dyn Board, found: &Found) {
+    let why: &dyn Display = match &found.console {
+        None => &"the device tree names no console that there is a driver for (arm,pl011)",
+        Some(info) => match arch::mmu::map_device(info.registers.clone()) {
+            Err(_) => &"the console's registers cannot be mapped",
+            Ok(()) => match board.console(info) {
+                Ok(console) => {
+                    console::set(console);
+                    return;
+                }
+                Err(_) => &"the console's description in the device tree is unusable",
+            },
+        },
+    };
+    let mut text = heapless::String::<300>::new();
+    // What does not fit is cut.
+    let _ = core::fmt::write(&mut text, format_args!("afterglow cannot go on: {why}\n"));
+    arch::semihosting::write(&text);
+    power_off(Status::Unable)
+}
+
+/// The first lines of a boot.
+fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) {
+    let model = tree.model().unwrap_or(b"?");
+    say!("  board      {} ({})", board.name(), Escaped(model));
+    let conduit = found.psci.map_or("no PSCI", |conduit| conduit.name());
+    say!("  entry      EL{} at {:#x}, PSCI by {conduit}", info.entry_el, info.load_address);
+    let arguments = tree.bootargs();
+    if !arguments.is_empty() {
+        say!("  arguments  {}", Escaped(arguments));
+    }
+}
+
+/// Finds the region and everything around it, and maps it.
+fn memory(board: &dyn Board, found: &Found, tree: &Tree<'static>, options: &Options) -> RegionMemory {
+    let mut memblock = Memblock::new();
+    let dtb = tree.bytes();
+    let (Some(image), Some(device_tree)) = (
+        Range::new(arch::image::range().start as u64, arch::image::range().len() as u64),
+        Range::new(dtb.as_ptr().addr() as u64, dtb.len() as u64),
+    ) else {
+        unable(&"the image or the device tree is nowhere");
+    };
+    let placed = Placed { image, device_tree };
+    if let Err(error) =
+        memory_map::add_static(&mut memblock, tree, &placed, &mut |ignored| say!("  warning    {ignored}"))
+    {
+        unable(&error);
+    }
+    let mut unused = |source: &_| say!("  warning    not used: {source}");
+    let region = match find_region(tree, options, &mut memblock, &placed, &mut unused) {
+        Ok(region) => region,
+        Err(error) => unable(&error),
+    };
+    if let Err(error) = memory_map::place_dynamic(&mut memblock, tree, &mut |ignored| say!("  warning    {ignored}")) {
+        unable(&error);
+    }
+    map(board, found, &mut memblock, &region)
+}
+
+/// Maps registers, the region (first: it decides what lies around it), memory; makes the heap.
+fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Region<'_>) -> RegionMemory {
+    say!("  region     {} KiB at {:#x}, from {}", region.size >> 10, region.base, region.source);
+    let (Ok(base), Ok(size)) = (usize::try_from(region.base), usize::try_from(region.size)) else {
+        unable(&"the region is beyond what can be addressed")
+    };
+    for quirk in board.memory_quirks() {
+        if quirk.range.start < base + size && base < quirk.range.end {
+            say!("  warning    the region overlaps {:#x}..{:#x}: {}", quirk.range.start, quirk.range.end, quirk.why);
+        }
+    }
+    if let Err(error) = arch::mmu::map_region(base..base + size) {
+        unable(&format_args!("the region cannot be mapped: {error:?}"));
+    }
+    if let Some(GicInfo::V3(regions)) = &found.gic {
+        let ranges =
+            core::iter::once(&regions.distributor).chain(&regions.redistributors).filter(|range| !range.is_empty());
+        for range in ranges {
+            if let Err(error) = arch::mmu::map_device(range.clone()) {
+                say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
+            }
+        }
+    }
+    let heap = match memblock.allocate(HEAP_SIZE, 4096, None) {
+        Ok(heap) => heap,
+        Err(error) => unable(&error),
+    };
+    for entry in memblock.memory() {
+        map_memory(entry.range, memblock);
+    }
+    // SAFETY: just mapped, and memblock gives it to nobody else.
+    unsafe { heap::init(usize_range(heap)) };
+    // SAFETY: just mapped, reserved in memblock for the rest of this boot; only writers and recovery use it.
+    unsafe { RegionMemory::new(base, size) }
+}
+
+/// Maps a range of memory, without what must not be mapped.
+fn map_memory(memory: Range, memblock: &Memblock) {
+    let mut rest = Some(memory);
+    let map = |range: Range| {
+        if let Err(error) = arch::mmu::map_normal(usize_range(range)) {
+            say!("  warning    memory at {:#x} cannot be mapped: {error:?}", range.base());
+        }
+    };
+    for hole in memblock.reserved().iter().filter(|entry| entry.no_map) {
+        let Some(range) = rest.filter(|range| range.overlaps(hole.range)) else { continue };
+        range.below(hole.range.base()).map(map);
+        rest = range.above(hole.range.last());
+    }
+    rest.map(map);
+}
+
+/// Interrupts, the means of stop, and all cores, each with its writer. Returns how many run.
+pub fn start_cores(machine: &Machine) -> usize {
+    let forced = match stop::forced(machine.options.stop) {
+        Ok(forced) => forced,
+        Err(name) => unable(&format_args!(
+            "stop={name}: this kernel has no such means yet; stop=auto takes the best that the machine has"
+        )),
+    };
+    match boards::stop::set_up(machine.board, &machine.found, forced) {
+        Ok(means) => {
+            life::set_stop_means(stop::record_means(means.name()));
+            say!("  stop by    {} (no IPI), tick every {} us", means.name(), machine.options.tick_us);
+        }
+        Err(error) => unable(&format_args!("no means of stopping the other cores: {error}")),
+    }
+    TICK_US.call_once(|| machine.options.tick_us);
+    TICK.call_once(|| machine.found.virtual_timer);
+    this_core_ready();
+    let registered = cores::register(machine.tree.cpus().filter_map(|cpu| match cpu {
+        Ok(cpu) => Some(cpu.mpidr),
+        Err(problem) => {
+            log::warn!("device tree: {problem}");
+            None
+        }
+    }));
+    if registered.left_out > 0 {
+        log::warn!(
+            "{} cores are left off: this kernel runs on {} at most",
+            registered.left_out,
+            arch::core_local::MAX_CORES
+        );
+    }
+    for index in 1..registered.used {
+        start_core(machine, index);
+    }
+    registered.used
+}
+
+static TICK_US: Once<u32> = Once::new();
+static TICK: Once<Option<arch::gic::IntId>> = Once::new();
+
+fn start_core(machine: &Machine, index: usize) {
+    let mpidr = cores::mpidr_of(index).unwrap_or_default();
+    let cpu = machine.tree.cpus().filter_map(Result::ok).find(|cpu| arch::cores::affinity(cpu.mpidr) == mpidr);
+    let method = match (cpu.map(|cpu| cpu.enable), machine.psci) {
+        (Some(EnableMethod::Psci), Some(psci)) => StartMethod::Psci(psci),
+        (Some(EnableMethod::SpinTable { release }), _) => StartMethod::SpinTable(release as usize),
+        (Some(EnableMethod::Psci), None) => {
+            return log::error!("core {index}: its enable-method is psci, but there is no PSCI");
+        }
+        _ => return log::error!("core {index}: the device tree does not say how to start it"),
+    };
+    if let Err(error) = cores::start(index, method, secondary_main) {
+        return log::error!("core {index} (MPIDR {mpidr:#x}) does not start: {error:?}");
+    }
+    if !cores::wait_online(index, arch::timer::frequency() / 1000 * CORE_START_MAX_MS) {
+        log::error!("core {index} (MPIDR {mpidr:#x}) was started and says nothing");
+    }
+}
+
+/// Ticks begin on this core: the one that looks for the stop word, and the ordinary one.
+fn this_core_ready() {
+    let period = arch::timer::frequency() * u64::from(*TICK_US.get().unwrap_or(&1000)) / 1_000_000;
+    Tick::Physical.start(period);
+    if let (Some(gic), Some(Some(tick))) = (boards::stop::interrupt_controller(), TICK.get()) {
+        match gic.enable(*tick, arch::gic::Class::Ordinary) {
+            Ok(()) => Tick::Virtual.start(period),
+            Err(error) => log::warn!("no ordinary tick on core {}: {error}", this().index()),
+        }
+    }
+    arch::irq::enable();
+    let core = this();
+    // Refusals are counted by the writer.
+    let _ = trace::record(&crate::events::CoreStart { core: core.index() as u32, mpidr: core.mpidr() });
+}
+
+/// Where every other core begins.
+fn secondary_main(core: &'static CoreLocal) -> ! {
+    if let Some(means) = arch::nmi::current()
+        && let Err(error) = means.prepare_core()
+    {
+        log::error!("core {}: {error}: it stays out", core.index());
+        arch::cores::park();
+    }
+    this_core_ready();
+    record::wait_for_orders()
+}
+
+/// A phase of the boot begins: an event.
+pub fn phase(number: u32, name: &str) {
+    // Before there is a writer this is for nobody; refusals are counted by the writer.
+    let _ = trace::record(&BootPhase { number, name: name.as_bytes() });
+}
+
+fn usize_range(range: Range) -> core::ops::Range<usize> {
+    let start = range.base() as usize;
+    start..start + range.size() as usize
+}

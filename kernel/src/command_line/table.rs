@@ -1,0 +1,93 @@
+//! The one table of options: from it come the fields, the defaults, the parsing and the help.
+
+use core::fmt;
+
+use super::values::{
+    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Payload, ReserveMem, Stop, Tail, Value, YES_OR_NO,
+};
+
+/// One option of the table.
+pub struct Entry {
+    /// What stands before the `=`.
+    pub name: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// What its value must be.
+    pub expected: Expected,
+    /// Sets its field from the text of a value; None if the text is not as expected.
+    pub(super) set: fn(&mut Options, &[u8]) -> Option<()>,
+    /// Shows its field.
+    pub(super) show: fn(&Options, &mut fmt::Formatter<'_>) -> fmt::Result,
+    /// Whether its field has the same value in both.
+    pub(super) agrees: fn(&Options, &Options) -> bool,
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $name:ident: $ty:ty = $default:expr, $expected:expr;)+) => {
+        /// Every option, with its default where the command line does not say.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Options {
+            $($(#[doc = $doc])+ pub $name: $ty,)+
+        }
+
+        impl Default for Options {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// Every option in the order in which the help shows them.
+        pub static TABLE: &[Entry] = &[$(Entry {
+            name: stringify!($name),
+            doc: concat!($($doc),+),
+            expected: $expected,
+            set: |options, text| {
+                options.$name = Value::parse(text, $expected)?;
+                Some(())
+            },
+            show: |options, f| options.$name.show(f),
+            agrees: |one, other| one.$name == other.$name,
+        }),+];
+    };
+}
+
+options! {
+    /// Takes the region from free memory when the device tree names none, as Linux's option does.
+    reserve_mem: Option<ReserveMem> = None, ReserveMem::EXPECTED;
+    /// Banks in the region: how many boots it remembers.
+    banks: u32 = 4, Expected::Number(1, 16);
+    /// When every bank holds an unacknowledged crash: last lets the oldest go, first stops recording.
+    keep: Keep = Keep::Last, Keep::EXPECTED;
+    /// When events are cleaned out of the cache: how much a reset without a panic may lose.
+    clean: Clean = Clean::Panic, Clean::EXPECTED;
+    /// When a core's bank is full: overwrite the oldest events or drop the newest.
+    full: Full = Full::Overwrite, Full::EXPECTED;
+    /// The means by which a panic stops the other cores; auto takes the best there is.
+    stop: Stop = Stop::Auto, Stop::EXPECTED;
+    /// Microseconds between two ticks of a core's timer: how long a core takes to see the stop word.
+    tick_us: u32 = 1000, Expected::Number(100, 1_000_000);
+    /// Events that the workload records on each core.
+    events: u32 = 100_000, Expected::Number(0, 1_000_000_000);
+    /// Bytes of payload in each of them: one size, or a range that sizes are drawn from.
+    payload: Payload = Payload { least: 16, most: 16 }, Payload::EXPECTED;
+    /// Events per second on each core; 0 is as fast as possible.
+    rate: u32 = 0, Expected::Number(0, 1_000_000_000);
+    /// Boots that panic and reset before the one that dumps and ends.
+    cycles: u32 = 1, Expected::Number(0, 1_000_000);
+    /// How the workload ends.
+    die: Die = Die::Panic, Die::EXPECTED;
+    /// The core on which it ends.
+    die_core: u32 = 0, Expected::Number(0, 63);
+    /// Whether a dump acknowledges the bank, which may then be used again.
+    ack: bool = true, YES_OR_NO;
+    /// Lines of the merged trace that a dump prints.
+    tail: Tail = Tail::Lines(24), Tail::EXPECTED;
+    /// What follows the last dump.
+    after: After = After::PowerOff, After::EXPECTED;
+    /// The least serious log records that go to the console.
+    loglevel: log::LevelFilter = log::LevelFilter::Info, LOG_LEVELS;
+    /// Where the workload's pseudo random sequence starts.
+    seed: u64 = 0, Expected::Number(0, u64::MAX);
+    /// Only warnings and errors go to the console, whatever loglevel says.
+    quiet: bool = false, Expected::Nothing;
+}

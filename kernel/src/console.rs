@@ -1,0 +1,108 @@
+//! The console as the kernel uses it: `say!` for the story, and a log whose records go to the console and into the ring.
+
+use crate::dump::Seconds;
+use crate::events::Print;
+use crate::trace;
+use boards::Console;
+use core::fmt::{Arguments, Write};
+use log::{LevelFilter, Log, Metadata, Record};
+use ring::seams::Clock;
+use spin::Once;
+
+static CONSOLE: Once<&'static dyn Console> = Once::new();
+
+/// Says where the console is. The first one stays.
+pub fn set(console: &'static dyn Console) {
+    CONSOLE.call_once(|| console);
+}
+
+/// The console, once there is one.
+#[must_use]
+pub fn get() -> Option<&'static dyn Console> {
+    CONSOLE.get().copied()
+}
+
+/// The console as something to format into. A line may be taken apart by another core's; records of the log are not.
+#[derive(Clone, Copy, Debug)]
+pub struct Stdout;
+
+impl Write for Stdout {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        if let Some(console) = get() {
+            console.write(text.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// Prints to the console.
+pub fn print(arguments: Arguments<'_>) {
+    // Only `Stdout` could fail, and it does not.
+    let _ = Stdout.write_fmt(arguments);
+}
+
+/// Prints a line of the story.
+#[macro_export]
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::console::print(format_args!("{}\n", format_args!($($argument)*))) };
+}
+
+/// The kernel's log.
+struct KernelLog;
+
+static LOG: KernelLog = KernelLog;
+
+/// Begins to log.
+pub fn init_log(level: LevelFilter) {
+    // Fails only when a logger is set already.
+    if log::set_logger(&LOG).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+impl Log for KernelLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let mut text = heapless::String::<512>::new();
+        // What does not fit is cut.
+        let _ = write!(text, "{}", record.args());
+        let writer = trace::here();
+        let time = writer.map_or(0, |writer| writer.clock().now_ns());
+        if let Some(writer) = writer {
+            let here = arch::exceptions::Registers::here().lr;
+            // A refusal is counted by the writer.
+            let _ = writer.record(&Print { ip: arch::image::link_address(here), text: text.as_bytes() });
+        }
+        let mut line = heapless::String::<600>::new();
+        let _ = writeln!(line, "[{}] {}: {text}", Seconds(time), record.level().as_str().to_ascii_lowercase_static());
+        if let Some(console) = get() {
+            console.write(line.as_bytes());
+        }
+    }
+
+    fn flush(&self) {
+        if let Some(console) = get() {
+            console.flush();
+        }
+    }
+}
+
+/// Log levels in lower case, without an allocation.
+trait LowerCase {
+    fn to_ascii_lowercase_static(self) -> &'static str;
+}
+
+impl LowerCase for &'static str {
+    fn to_ascii_lowercase_static(self) -> &'static str {
+        match self {
+            "ERROR" => "error",
+            "WARN" => "warning",
+            "INFO" => "info",
+            "DEBUG" => "debug",
+            _ => "trace",
+        }
+    }
+}

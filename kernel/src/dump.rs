@@ -1,0 +1,329 @@
+//! What the next boot tells a person about a crash: who died and why, what became of every event, and the last ones in the
+//! form of Linux's `trace` file.
+//!
+//! Works on any bank, on any host. Nothing from the bank reaches the terminal unescaped.
+
+use crate::events;
+use core::fmt::{Result, Write};
+use ring::account::Account;
+use ring::check::Crc32c;
+use ring::escape::Escaped;
+use ring::format::{Geometry, id, tail_line};
+use ring::line::{LineSeed, load_text};
+use ring::merge::Merge;
+use ring::records::{BankState, Masked, PanicRecord, PanicSpace, StopOutcome, StopRecord};
+use ring::recover::{Bank, Item, Recovered};
+use ring::schema::{Description, Value, descriptions};
+use ring::writer::Refused;
+
+/// Most cores that a dump merges.
+pub const CORES: usize = 8;
+
+/// Bytes that a bank's schema can have: room of this size is handed to [`dump`].
+pub const SCHEMA_SPACE: usize = tail_line::SCHEMA_LINES as usize * ring::format::LINE_PAYLOAD;
+
+/// How much of the merged trace is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// So many of the last events.
+    Last(u64),
+    /// All of them.
+    All,
+}
+
+/// What a dump found, for whoever decides what to do next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events recovered, on all cores.
+    pub recovered: u64,
+    /// Every sum holds, every core was closed in order, nothing is damaged, the workload's numbers are unbroken up to the
+    /// last one.
+    pub intact: bool,
+}
+
+/// Tells everything about one bank.
+///
+/// # Errors
+/// Those of `out`.
+pub fn dump<C: Crc32c>(
+    bank: &Bank<'_, C>,
+    tail: Tail,
+    schema: &mut [u8],
+    out: &mut impl Write,
+) -> core::result::Result<Summary, core::fmt::Error> {
+    let mut summary = Summary { intact: true, ..Summary::default() };
+    reason(bank, out)?;
+    stops(bank, out)?;
+    accounts(bank, &mut summary, out)?;
+    let seed = LineSeed::new(bank.record().boot_id, ring::format::domain::TAIL);
+    let (at, lines) = (bank.geometry().tail(tail_line::SCHEMA), tail_line::SCHEMA_LINES);
+    let schema = load_text(bank.bytes(), at, seed, tail_line::SCHEMA, lines, schema);
+    trace(bank, tail, summary.recovered, schema, out)?;
+    Ok(summary)
+}
+
+/// Why the boot ended.
+fn reason<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
+    let record = bank.record();
+    match record.state {
+        BankState::Panicked => {}
+        BankState::Recording => {
+            return writeln!(
+                out,
+                "boot {} ended in a reset without a word: no panic, no clean shutdown (watchdog, power, reset from outside)",
+                record.boot
+            );
+        }
+        BankState::Clean => return writeln!(out, "boot {} ended as it wanted to", record.boot),
+        BankState::Empty | BankState::Acknowledged => {
+            return writeln!(out, "boot {} has been seen before", record.boot);
+        }
+    }
+    let mut space = PanicSpace::default();
+    let Some(panic) = PanicRecord::load(bank.bytes(), bank.geometry(), record.boot_id, &mut space) else {
+        return writeln!(out, "boot {} panicked; its panic record is lost", record.boot);
+    };
+    writeln!(out, "boot {} panicked on core {} at {}", record.boot, panic.core, Seconds(panic.time_ns))?;
+    writeln!(out, "  {}", Escaped(panic.message))?;
+    writeln!(out, "  at {}", Escaped(panic.location))?;
+    if panic.exception {
+        let [.., pc, _, esr] = panic.registers;
+        writeln!(out, "  esr {esr:#x} far {:#x} pc {pc:#x}", panic.far)?;
+    }
+    out.write_str("  backtrace:")?;
+    for pc in panic.backtrace {
+        write!(out, " {pc:#x}")?;
+    }
+    writeln!(out)?;
+    let mut space = PanicSpace::default();
+    let second = PanicRecord::load_second(bank.bytes(), bank.geometry(), record.boot_id, &mut space);
+    if !second.is_empty() {
+        writeln!(out, "  then, in the panic path: {}", Escaped(second))?;
+    }
+    Ok(())
+}
+
+/// How each core came to stand still.
+fn stops<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
+    if bank.record().state != BankState::Panicked {
+        return Ok(());
+    }
+    for core in 0..bank.geometry().cores {
+        match bank.stop_record(core) {
+            None => writeln!(out, "  core {core}: its stop record is lost")?,
+            Some(stop) => writeln!(out, "  core {core}: {}", Stop(&stop))?,
+        }
+    }
+    Ok(())
+}
+
+/// A stop record in words.
+#[derive(Debug)]
+pub struct Stop<'a>(pub &'a StopRecord);
+
+impl core::fmt::Display for Stop<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+        let stop = self.0;
+        match stop.outcome {
+            StopOutcome::NotStarted => f.write_str("did not run"),
+            StopOutcome::Panicked => {
+                write!(f, "panicked at {}, cleaned {} lines of its own", Seconds(stop.time_ns), stop.lines)
+            }
+            StopOutcome::NoAnswer => write!(f, "did not answer: waited {} us", stop.time_ns / 1000),
+            StopOutcome::Stopped => {
+                let masked = match stop.masked {
+                    Masked::Nothing => "nothing masked",
+                    Masked::Ordinary => "ordinary interrupts masked",
+                    Masked::All => "everything masked",
+                };
+                let place = if stop.in_handler { " in an interrupt handler" } else { "" };
+                write!(
+                    f,
+                    "stopped at {} by {}, pc {:#x}{place}, lr {:#x}, {masked}, cleaned {} lines of its own",
+                    Seconds(stop.time_ns),
+                    stop.means.name(),
+                    stop.pc,
+                    stop.lr,
+                    stop.lines
+                )
+            }
+        }
+    }
+}
+
+/// The table of accounts.
+fn accounts<C: Crc32c>(bank: &Bank<'_, C>, summary: &mut Summary, out: &mut impl Write) -> Result {
+    writeln!(out, "  core  attempted  recovered  overwritten  damaged  unfinished  dropped  sum")?;
+    for core in 0..bank.geometry().cores {
+        let a = bank.core(core).account();
+        let sum = if a.sum_holds() { "holds" } else { "BROKEN" };
+        writeln!(
+            out,
+            "  {core:>4}  {:>9}  {:>9}  {:>11}  {:>7}  {:>10}  {:>7}  {sum}",
+            a.attempted,
+            a.recovered,
+            a.overwritten,
+            a.damaged(),
+            a.unfinished,
+            a.dropped()
+        )?;
+        remarks(&a, out)?;
+        let run = work_run(bank, core);
+        if let Some((first, last, broken)) = run {
+            if let Some((before, after)) = broken {
+                writeln!(out, "        workload: number {before} is followed by {after}")?;
+            }
+            let _ = (first, last);
+        }
+        summary.recovered += a.recovered;
+        let whole =
+            a.sum_holds() && a.is_final && a.damaged() == 0 && run.is_none_or(|(_, _, broken)| broken.is_none());
+        summary.intact &= whole;
+    }
+    Ok(())
+}
+
+fn remarks(a: &Account, out: &mut impl Write) -> Result {
+    if a.damaged() > 0 {
+        writeln!(out, "        damaged: {} stale, {} flipped", a.stale, a.flipped)?;
+    }
+    for (cause, count) in Refused::ALL.iter().zip(a.refused) {
+        if count > 0 {
+            writeln!(out, "        dropped: {count} {}", cause.name())?;
+        }
+    }
+    if !a.is_final {
+        writeln!(out, "        the core was not closed in order: at least these")?;
+    }
+    if a.beyond_commit > 0 {
+        writeln!(out, "        {} events stood beyond the commit word", a.beyond_commit)?;
+    }
+    if a.uncertain_times > 0 {
+        writeln!(out, "        {} events have an uncertain time", a.uncertain_times)?;
+    }
+    Ok(())
+}
+
+/// First and last number of a core's workload, and the first break between two numbers that must follow each other.
+fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<(u64, u64, Option<(u64, u64)>)> {
+    let mut run: Option<(u64, u64, Option<(u64, u64)>)> = None;
+    for item in bank.core(core).items() {
+        let Item::Event(event) = item else { continue };
+        if event.id != <events::Work<'_> as ring::writer::Event>::ID || event.discarded {
+            continue;
+        }
+        let Some(number) = event.fields.first_chunk().map(|b| u64::from_le_bytes(*b)) else { continue };
+        run = Some(match run {
+            None => (number, number, None),
+            Some((first, last, broken)) => (first, number, broken.or((number != last + 1).then_some((last, number)))),
+        });
+    }
+    run
+}
+
+/// The merged events, as Linux's `trace` file shows them.
+fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, total: u64, schema: &[u8], out: &mut impl Write) -> Result {
+    let skip = match tail {
+        Tail::Last(0) => return Ok(()),
+        Tail::Last(n) => total.saturating_sub(n),
+        Tail::All => 0,
+    };
+    let attempted: u64 = (0..bank.geometry().cores).map(|core| bank.core(core).account().attempted).sum();
+    writeln!(out, "# tracer: nop")?;
+    writeln!(out, "#")?;
+    writeln!(out, "# entries-in-buffer/entries-written: {total}/{attempted}   #P:{}", bank.geometry().cores)?;
+    writeln!(out, "#")?;
+    writeln!(out, "#                                _-----=> irqs-off")?;
+    writeln!(out, "#                               / _----=> need-resched")?;
+    writeln!(out, "#                              | / _---=> hardirq/nmi")?;
+    writeln!(out, "#                              || / _--=> events interrupted")?;
+    writeln!(out, "#                              ||| /     delay")?;
+    writeln!(out, "#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION")?;
+    writeln!(out, "#              | |         |   ||||      |         |")?;
+    if skip > 0 {
+        writeln!(out, "# ({skip} older entries are not shown: tail=all shows them)")?;
+    }
+    for (i, event) in (0u64..).zip(Merge::<C, CORES>::new(bank)) {
+        if i >= skip {
+            line(&event, schema, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// One event.
+fn line(event: &Recovered<'_>, schema: &[u8], out: &mut impl Write) -> Result {
+    let has = |flag: u8| event.flags & flag != 0;
+    let irqs = if has(events::context::IRQS_OFF) { 'd' } else { '.' };
+    let context = match (has(events::context::NMI), has(events::context::HARD_IRQ)) {
+        (true, true) => 'Z',
+        (true, false) => 'z',
+        (false, true) => 'h',
+        (false, false) => '.',
+    };
+    let nesting = if event.nesting == 0 { '.' } else { char::from(b'0' + event.nesting.min(9)) };
+    let uncertain = if event.time_is_certain { ' ' } else { '?' };
+    write!(
+        out,
+        "{:>16}-{:<7} [{:03}] {irqs}.{context}{nesting} {}{uncertain}: ",
+        task(event.pid),
+        event.pid,
+        event.core,
+        Seconds(event.time_ns)
+    )?;
+    match descriptions(schema).find(|d| d.id == event.id) {
+        // Linux prints its own PRINT without decoration but the name.
+        Some(description) => {
+            write!(out, "{}: ", description.name)?;
+            description.show(event.fields, out)?;
+            trailing(&description, event, out)?;
+        }
+        None => write!(out, "event {}: {}", event.id, Value::Bytes(event.fields))?,
+    }
+    writeln!(out)
+}
+
+/// Nothing of an event is left unsaid: of a text that was cut at its longest, that it was.
+fn trailing(description: &Description<'_>, event: &Recovered<'_>, out: &mut impl Write) -> Result {
+    if description.id == id::PRINT && event.fields.len() > ring::schema::TEXT_MAX {
+        out.write_str(" [cut]")?;
+    }
+    Ok(())
+}
+
+/// The name of a pid: 0 is a core that boots or waits, the others record.
+fn task(pid: i32) -> &'static str {
+    if pid == 0 { "<boot>" } else { "workload" }
+}
+
+/// Nanoseconds as Linux shows a time stamp: seconds with six places.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds(pub u64);
+
+impl core::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+        write!(f, "{:>5}.{:06}", self.0 / 1_000_000_000, self.0 / 1000 % 1_000_000)
+    }
+}
+
+/// The geometry in a line, for the first message about a region.
+#[must_use]
+pub fn describe(geometry: &Geometry) -> impl core::fmt::Display + use<> {
+    let g = *geometry;
+    struct Described(Geometry);
+    impl core::fmt::Display for Described {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+            let g = &self.0;
+            write!(
+                f,
+                "{} KiB, {} banks of {} KiB, {} cores with {} sub-buffers each",
+                g.region_size >> 10,
+                g.banks,
+                g.bank_size >> 10,
+                g.cores,
+                g.ring()
+            )
+        }
+    }
+    Described(g)
+}

@@ -1,0 +1,268 @@
+//! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
+
+use crate::stop::{Others, park_for_good};
+use crate::{console, events, life, panic as path, trace};
+use arch::core_local::this;
+use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
+use arch::gic::IntId;
+use arch::image::link_address;
+use arch::psci::Psci;
+use boards::Board;
+use boards::reset::{Firmware, ResetError, first_offered};
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use path::{Around, Progress, Recorder, Role, Step, What};
+use ring::records::{PANIC_FRAMES, PANIC_REGISTERS};
+use ring::seams::{Console, Reset};
+use spin::Once;
+
+/// What the machine needs for its end.
+#[derive(Clone, Copy)]
+pub struct Means {
+    /// The board.
+    pub board: &'static dyn Board,
+    /// The firmware's services, if there are any.
+    pub psci: Option<Psci>,
+    /// The interrupt of the ordinary tick.
+    pub tick: Option<IntId>,
+}
+
+static MEANS: Once<Means> = Once::new();
+/// The next panic fails before it writes its record.
+static FAIL_IN_PANIC: AtomicBool = AtomicBool::new(false);
+static PROGRESS: Progress = Progress::new();
+
+/// Sets what the end needs, and takes exceptions over.
+pub fn prepare(means: Means) {
+    MEANS.call_once(|| means);
+    arch::exceptions::set_hooks(&TheHooks);
+}
+
+/// The status with which a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Status {
+    /// Everything that had to survive survived (or there was nothing that had to).
+    Survived = 0,
+    /// A dump found something missing.
+    Lost = 1,
+    /// The machine or its configuration does not allow the job; the console says what to do.
+    Unable = 2,
+}
+
+/// Ends the machine, with a status where somebody outside listens.
+pub fn power_off(status: Status) -> ! {
+    if let Some(console) = console::get() {
+        console.flush();
+    }
+    arch::irq::mask_everything();
+    // Returns only where nobody listens.
+    let arch::semihosting::NotAvailable = arch::semihosting::exit(status as u32);
+    if let Some(psci) = MEANS.get().and_then(|means| means.psci) {
+        let error = psci.system_off();
+        console::print(format_args!("power off: the firmware refuses: {error:?}\n"));
+    }
+    console::print(format_args!(
+        "the end (status {}): this machine cannot be switched off by software\n",
+        status as u32
+    ));
+    park_for_good()
+}
+
+/// Makes the next panic fail in its path, to see that it ends in the reset all the same.
+pub fn fail_in_panic() {
+    FAIL_IN_PANIC.store(true, Ordering::Relaxed);
+}
+
+/// Asks for a reset, as if from outside: nothing is stopped, nothing is cleaned.
+pub fn reset_now() -> ! {
+    TheReset.reset();
+    park_for_good()
+}
+
+/// The ways to reset, the one that keeps memory first.
+struct TheReset;
+
+impl Reset for TheReset {
+    fn reset(&self) {
+        let Some(means) = MEANS.get() else { return };
+        let firmware = means.psci.as_ref().map(|psci| psci as &dyn Firmware);
+        let ways = means.board.reset_ways();
+        sgis();
+        if let Some(way) = first_offered(ways, firmware) {
+            PanicConsole.write_line(format_args!("reset: asking for it by {way}"));
+        }
+        if let Some(console) = console::get() {
+            console.flush();
+        }
+        boards::reset::reset(ways, firmware, |way, error| {
+            PanicConsole.write_line(format_args!("reset: {way}: {error}"))
+        });
+        PanicConsole.write_line(format_args!("reset: no way worked: switch the machine off and on by hand"));
+    }
+}
+
+/// Says which software-generated interrupts the controller knows of: none, since nothing here can send one.
+pub fn sgis() {
+    let Some(gic) = boards::stop::interrupt_controller() else { return };
+    let pending =
+        (0..arch::core_local::MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    PanicConsole.write_line(format_args!("gic: SGIs pending or active on any core: {pending:#06x}"));
+}
+
+/// The console without its lock: whoever holds it may be stopped.
+struct PanicConsole;
+
+impl PanicConsole {
+    fn write_line(&self, arguments: core::fmt::Arguments<'_>) {
+        let mut line = heapless::String::<160>::new();
+        // What does not fit is cut.
+        let _ = writeln!(line, "{arguments}");
+        self.write(line.as_bytes());
+    }
+}
+
+impl Console for PanicConsole {
+    fn write(&self, bytes: &[u8]) {
+        if let Some(console) = console::get() {
+            console.write_unlocked(bytes);
+        }
+    }
+}
+
+/// Goes the panic path to its end.
+fn die(role: Role, what: &What<'_>) -> ! {
+    let recording = life::recording();
+    let writers = |core: u32| trace::of(core as usize);
+    let recorder = recording.map(|recording| Recorder {
+        memory: &recording.memory,
+        geometry: recording.geometry,
+        bank: recording.bank,
+        boot_id: recording.boot_id,
+        writers: &writers,
+        header: life::header_for_panic(),
+        operation: arch::cache::deepest().name(),
+    });
+    let others = Others::new();
+    let at = |step| {
+        if step == Step::Record && FAIL_IN_PANIC.swap(false, Ordering::Relaxed) {
+            panic!("asked for by die=panic-in-panic");
+        }
+    };
+    let around =
+        Around { at: &at, others: &others, means: life::stop_means(), reset: &TheReset, console: &PanicConsole };
+    path::run(role, what, recorder.as_ref(), &around);
+    park_for_good()
+}
+
+/// Registers, the backtrace, all as addresses of the ELF file.
+struct Place {
+    registers: [u64; PANIC_REGISTERS],
+    backtrace: heapless::Vec<u64, PANIC_FRAMES>,
+}
+
+impl Place {
+    fn new(x: &[u64], at: &Registers, esr: u64) -> Self {
+        let mut registers = [0; PANIC_REGISTERS];
+        registers.iter_mut().zip(x).for_each(|(to, from)| *to = *from);
+        registers[29] = at.fp;
+        registers[30] = link_address(at.lr);
+        registers[31] = at.sp;
+        registers[32] = link_address(at.pc);
+        registers[33] = at.pstate;
+        registers[34] = esr;
+        let frames = core::iter::once(at.pc).chain(backtrace(at.fp)).map(link_address);
+        Self { registers, backtrace: frames.take(PANIC_FRAMES).collect() }
+    }
+}
+
+/// Called by the binary's panic handler.
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    arch::irq::mask_everything();
+    let core = this().index() as u32;
+    let role = PROGRESS.enter(core);
+    let mut message = heapless::String::<560>::new();
+    let mut location = heapless::String::<168>::new();
+    // What does not fit is cut.
+    let _ = write!(message, "{}", info.message());
+    if let Some(at) = info.location() {
+        let _ = write!(location, "{}:{}:{}", at.file(), at.line(), at.column());
+    }
+    let place = Place::new(&[], &Registers::here(), 0);
+    let what = What {
+        core,
+        exception: false,
+        message: &message,
+        location: &location,
+        registers: place.registers,
+        far: 0,
+        backtrace: &place.backtrace,
+        details: &"",
+    };
+    die(role, &what)
+}
+
+/// What the kernel does about exceptions.
+struct TheHooks;
+
+/// Number of ordinary ticks, on all cores.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+impl Hooks for TheHooks {
+    fn nmi_tick(&self, frame: &mut Frame) {
+        crate::stop::check(frame);
+    }
+
+    fn irq(&self, id: IntId, frame: &mut Frame) {
+        let Some(writer) = trace::here() else { return tick(id) };
+        let context = writer.enter_flags(events::context::HARD_IRQ | events::context::IRQS_OFF);
+        // Refusals are counted by the writer.
+        let _ = writer.record(&events::IrqEntry { intid: id.number(), pc: link_address(frame.elr) });
+        tick(id);
+        let _ = writer.record(&events::IrqExit { intid: id.number() });
+        writer.leave(context);
+    }
+
+    fn fatal(&self, frame: &Frame, why: Fatal) -> ! {
+        let core = this().index() as u32;
+        let role = PROGRESS.enter(core);
+        let registers = Registers::from(frame);
+        if let Some(writer) = trace::here() {
+            let _ =
+                writer.record(&events::Exception { core, esr: frame.esr, pc: link_address(frame.elr), far: frame.far });
+        }
+        let mut message = heapless::String::<560>::new();
+        let mut location = heapless::String::<168>::new();
+        // What does not fit is cut.
+        let _ = write!(message, "{why}: {}", frame.syndrome());
+        let _ = write!(location, "pc {:#x}, address {:#x}", link_address(frame.elr), frame.far);
+        let place = Place::new(&frame.x, &registers, frame.esr);
+        let what = What {
+            core,
+            exception: true,
+            message: &message,
+            location: &location,
+            registers: place.registers,
+            far: frame.far,
+            backtrace: &place.backtrace,
+            details: frame,
+        };
+        die(role, &what)
+    }
+
+    fn last_resort(&self) -> ! {
+        TheReset.reset();
+        park_for_good()
+    }
+}
+
+/// An ordinary interrupt's work.
+fn tick(id: IntId) {
+    if MEANS.get().and_then(|means| means.tick) == Some(id) {
+        let number = TICKS.fetch_add(1, Ordering::Relaxed);
+        let _ = trace::record(&events::Tick { number });
+        arch::timer::Tick::Virtual.rearm();
+    } else {
+        log::warn!("an interrupt that nobody asked for: {id}");
+    }
+}

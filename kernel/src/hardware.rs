@@ -1,0 +1,71 @@
+//! What the device tree says of the hardware, as the boards want to hear it.
+
+use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
+use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
+use boards::{ConsoleInfo, ConsoleKind, Found, GicInfo};
+use core::ops::Range;
+
+/// Looks for everything that a board needs. What is malformed is told to `warn` and left out.
+pub fn find<'a>(tree: &Tree<'a>, mut warn: impl FnMut(Malformed<'a>)) -> Found {
+    let mut or_warn = |result: Result<Option<()>, Malformed<'a>>| {
+        if let Err(malformed) = result {
+            warn(malformed);
+        }
+    };
+    let mut found = Found::default();
+    or_warn(console(tree).map(|info| info.map(|info| found.console = Some(info))));
+    or_warn(gic(tree).map(|info| info.map(|info| found.gic = Some(info))));
+    or_warn(tree.psci().map(|conduit| conduit.map(|conduit| found.psci = Some(conduit_of(conduit)))));
+    or_warn(tree.timer_interrupts().map(|timer| {
+        timer.map(|timer| {
+            found.physical_timer = timer.physical.and_then(|i| intid(&i));
+            found.virtual_timer = timer.virtual_timer.and_then(|i| intid(&i));
+        })
+    }));
+    found
+}
+
+/// The console that `/chosen` names, or the first one that there is a driver for.
+fn console<'a>(tree: &Tree<'a>) -> Result<Option<ConsoleInfo>, Malformed<'a>> {
+    let kind = |node: &Node<'a>| node.strings("compatible").find_map(ConsoleKind::from_compatible);
+    let named = tree.stdout()?.map(|stdout| stdout.node).filter(|node| kind(node).is_some());
+    let Some(node) = named.or_else(|| tree.find(|node| node.is_enabled() && kind(node).is_some())) else {
+        return Ok(None);
+    };
+    let (Some(kind), Some(registers)) = (kind(&node), range(node.region(0)?)) else { return Ok(None) };
+    let clock = node.u32("clocks").and_then(|phandle| tree.node_by_phandle(phandle));
+    let clock_hz = clock.and_then(|clock| clock.u32("clock-frequency"));
+    Ok(Some(ConsoleInfo { kind, registers, clock_hz }))
+}
+
+/// The interrupt controller, if it is one that there is a driver for.
+fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
+    let Some(node) = tree.find_compatible(&["arm,gic-v3"]) else { return Ok(None) };
+    let Some(distributor) = range(node.region(0)?) else { return Ok(None) };
+    let regions = node.u32("#redistributor-regions").unwrap_or(1) as usize;
+    let mut redistributors = [const { 0..0 }; V3_REGIONS_MAX];
+    for (index, slot) in redistributors.iter_mut().enumerate().take(regions) {
+        if let Some(region) = range(node.region(1 + index)?) {
+            *slot = region;
+        }
+    }
+    let stride = node.number("redistributor-stride").and_then(|stride| usize::try_from(stride).ok());
+    Ok(Some(GicInfo::V3(V3Regions { distributor, redistributors, stride: stride.filter(|stride| *stride > 0) })))
+}
+
+fn range(region: crate::device_tree::Region) -> Option<Range<usize>> {
+    let range = region.range()?;
+    Some(usize::try_from(range.base()).ok()?..usize::try_from(range.end()?).ok()?)
+}
+
+fn conduit_of(conduit: Conduit) -> arch::psci::Conduit {
+    match conduit {
+        Conduit::Hvc => arch::psci::Conduit::Hvc,
+        Conduit::Smc => arch::psci::Conduit::Smc,
+    }
+}
+
+fn intid(interrupt: &Interrupt) -> Option<IntId> {
+    let GicInterrupt { intid, .. } = interrupt.gic()?;
+    IntId::from_number(intid)
+}

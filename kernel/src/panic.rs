@@ -1,0 +1,340 @@
+//! The panic path: stop, record, clean, reset. Generic over the machine, so that the same steps run in tests on a host.
+//!
+//! Bounded at every step, and one-way: a panic inside it goes on with the cleaning, one inside the cleaning with the reset.
+//! Nothing here waits for a lock, allocates, or sends an interrupt.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU32, Ordering};
+use ring::check::Crc32c;
+use ring::format::{Geometry, LINE_SIZE, domain, tail_line};
+use ring::line::LineSeed;
+use ring::records::{BankState, Masked, PANIC_REGISTERS, PanicRecord, StopMeans, StopOutcome, StopRecord};
+use ring::region::Header;
+use ring::seams::{Clock, Console, Memory, Persist, Reset, StopOthers};
+use ring::writer::Writer;
+
+/// Who panicked, and how far the path has come.
+#[derive(Debug)]
+pub struct Progress {
+    /// The electing word: 0, or the panicking core's number plus one.
+    owner: AtomicU32,
+    /// How often that core has entered.
+    entered: AtomicU32,
+}
+
+/// What a core that panics has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The whole path.
+    First,
+    /// A panic in the path: note it, then clean and reset.
+    Second,
+    /// A panic in the cleaning: reset.
+    Third,
+    /// Another core panics already: stand still and be recorded.
+    Bystander,
+}
+
+impl Progress {
+    /// Nobody panics yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { owner: AtomicU32::new(0), entered: AtomicU32::new(0) }
+    }
+
+    /// One core wins; its further panics are told apart.
+    pub fn enter(&self, core: u32) -> Role {
+        // Acquire and release: the winner's later stores are not seen by a loser that still believes it won.
+        let won = self.owner.compare_exchange(0, core + 1, Ordering::AcqRel, Ordering::Acquire);
+        if won.is_err_and(|owner| owner != core + 1) {
+            return Role::Bystander;
+        }
+        match self.entered.fetch_add(1, Ordering::Relaxed) {
+            0 => Role::First,
+            1 => Role::Second,
+            _ => Role::Third,
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy)]
+pub struct What<'a> {
+    /// The core that panics.
+    pub core: u32,
+    /// Not a panic of the program but an exception.
+    pub exception: bool,
+    /// What it says.
+    pub message: &'a str,
+    /// Where in the source, or in words.
+    pub location: &'a str,
+    /// x0 to x30, sp, pc, pstate, esr.
+    pub registers: [u64; PANIC_REGISTERS],
+    /// Fault address, for an exception.
+    pub far: u64,
+    /// Return addresses, innermost first.
+    pub backtrace: &'a [u64],
+    /// What is shown of the registers.
+    pub details: &'a dyn core::fmt::Display,
+}
+
+/// What this boot records into.
+#[derive(Clone, Copy)]
+pub struct Recorder<'a, M, T, C> {
+    /// The region.
+    pub memory: &'a M,
+    /// Its places.
+    pub geometry: Geometry,
+    /// The bank of this boot.
+    pub bank: u32,
+    /// This boot's id.
+    pub boot_id: u32,
+    /// Each core's writer.
+    pub writers: &'a dyn Fn(u32) -> Option<&'a Writer<M, T, C>>,
+    /// The region's header as this boot last wrote it.
+    pub header: Option<Header>,
+    /// Name of the clean operation.
+    pub operation: &'a str,
+}
+
+/// The steps of the path, at each of which tests let it fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The stop word is up; nothing has been said yet.
+    Stop,
+    /// Everything has been said; the others are being waited for.
+    Wait,
+    /// Before the panic record is written.
+    Record,
+    /// Before anything is cleaned.
+    Clean,
+    /// Everything is in memory.
+    Reset,
+}
+
+/// The machine around it.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// Called at each step.
+    pub at: &'a dyn Fn(Step),
+    /// The others.
+    pub others: &'a dyn StopOthers,
+    /// What stops them.
+    pub means: StopMeans,
+    /// The way out.
+    pub reset: &'a dyn Reset,
+    /// The console, without its lock.
+    pub console: &'a dyn Console,
+}
+
+/// The console as something to format into.
+struct Out<'a>(&'a dyn Console);
+
+impl Write for Out<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Everything from the panic to the request for a reset. Returns only when no way of resetting worked, or for a bystander.
+pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
+    role: Role,
+    what: &What<'_>,
+    recorder: Option<&Recorder<'_, M, T, C>>,
+    around: &Around<'_>,
+) {
+    let mut out = Out(around.console);
+    // A console cannot fail; what it says about itself is of no use here.
+    match role {
+        Role::Bystander => return bystander(what, recorder),
+        Role::First => {
+            around.others.request();
+            (around.at)(Step::Stop);
+            let _ = announce(what, &mut out);
+            if let Some(recorder) = recorder {
+                record(what, recorder, around, &mut out);
+                (around.at)(Step::Clean);
+                clean(what, recorder, &mut out);
+                (around.at)(Step::Reset);
+            } else {
+                let _ = writeln!(out, "panic: no region is there yet: nothing of this boot will be found");
+            }
+        }
+        Role::Second => {
+            let _ =
+                writeln!(out, "\npanic: in the panic path, core {}: {} at {}", what.core, what.message, what.location);
+            if let Some(recorder) = recorder {
+                PanicRecord::store_second(
+                    recorder.memory,
+                    &recorder.geometry,
+                    recorder.bank,
+                    recorder.boot_id,
+                    what.message.as_bytes(),
+                );
+                clean(what, recorder, &mut out);
+            }
+        }
+        Role::Third => {
+            let _ = writeln!(out, "\npanic: again, core {}: nothing more is tried but the reset", what.core);
+        }
+    }
+    around.reset.reset();
+}
+
+/// What a person at the console sees first.
+fn announce(what: &What<'_>, out: &mut Out<'_>) -> core::fmt::Result {
+    writeln!(out, "\npanic: core {}: {}", what.core, what.message)?;
+    writeln!(out, "panic: at {}", what.location)?;
+    write!(out, "{}", what.details)?;
+    write!(out, "panic: backtrace:")?;
+    what.backtrace.iter().try_for_each(|pc| write!(out, " {pc:#x}"))?;
+    writeln!(out)
+}
+
+/// Waits for the others, then writes who was stopped how and why this boot dies.
+fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
+    what: &What<'_>,
+    recorder: &Recorder<'_, M, T, C>,
+    around: &Around<'_>,
+    out: &mut Out<'_>,
+) {
+    let own = (recorder.writers)(what.core);
+    let now = || own.map_or(0, |writer| writer.clock().now_ns());
+    let begin = now();
+    if let Some(writer) = own {
+        let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });
+    }
+    let cores = recorder.geometry.cores;
+    (around.at)(Step::Wait);
+    let others = || (0..cores).filter(|core| *core != what.core && (recorder.writers)(*core).is_some());
+    while !others().all(|core| around.others.is_stopped(core)) && around.others.wait() {}
+    let waited = now().saturating_sub(begin);
+    for core in others() {
+        if around.others.is_stopped(core) {
+            let _ = writeln!(out, "panic: core {core} was stopped by {}", around.means.name());
+            continue;
+        }
+        let _ = writeln!(out, "panic: core {core} did not answer within {} us: going on without it", waited / 1000);
+        let stop = StopRecord { outcome: StopOutcome::NoAnswer, time_ns: waited, ..StopRecord::default() };
+        stop.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, core);
+    }
+    let _ = writeln!(out, "panic: waited {} us for the others; no IPI was sent", waited / 1000);
+    (around.at)(Step::Record);
+    let record = PanicRecord {
+        core: what.core,
+        exception: what.exception,
+        time_ns: begin,
+        far: what.far,
+        message: what.message.as_bytes(),
+        location: what.location.as_bytes(),
+        registers: what.registers,
+        backtrace: what.backtrace,
+    };
+    record.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id);
+}
+
+/// Closes this core's writer and those of cores that did not answer, writes the headers, and brings everything that may be
+/// dirty to memory.
+fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
+    what: &What<'_>,
+    recorder: &Recorder<'_, M, T, C>,
+    out: &mut Out<'_>,
+) {
+    let (memory, geometry) = (recorder.memory, &recorder.geometry);
+    let own = (recorder.writers)(what.core);
+    let now = || own.map_or(0, |writer| writer.clock().now_ns());
+    let begin = now();
+    let mut lines = 0;
+    for core in 0..geometry.cores {
+        let Some(writer) = (recorder.writers)(core) else { continue };
+        let closed = stopped_itself(recorder, core);
+        if !closed {
+            let core_lines = writer.close().lines;
+            lines += core_lines;
+            if core == what.core {
+                let registers = &what.registers;
+                let stop = StopRecord {
+                    outcome: StopOutcome::Panicked,
+                    means: StopMeans::None,
+                    masked: Masked::All,
+                    lines: core_lines as u32,
+                    time_ns: begin,
+                    pc: registers[32],
+                    lr: registers[30],
+                    sp: registers[31],
+                    pstate: registers[33],
+                    fp: registers[29],
+                    ..StopRecord::default()
+                };
+                stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
+            }
+        }
+    }
+    if let Some(mut header) = recorder.header
+        && let Some(record) = header.banks.get_mut(recorder.bank as usize)
+    {
+        record.state = BankState::Panicked;
+        let (at, seed) = (geometry.tail(tail_line::BANK), LineSeed::new(recorder.boot_id, domain::TAIL));
+        record.to_line().store(memory, geometry.bank(recorder.bank) + at, seed, tail_line::BANK, 0);
+        header.crashes_in_a_row = header.crashes_in_a_row.saturating_add(1);
+        header.store(memory);
+        lines += 2 * (2 + u64::from(geometry.banks));
+    }
+    let tail = u64::from(tail_line::CORES + geometry.cores * tail_line::PER_CORE) * LINE_SIZE;
+    lines += memory.clean(geometry.bank(recorder.bank) + geometry.tail(0), tail);
+    memory.complete();
+    let ticks = now().saturating_sub(begin);
+    let _ = writeln!(out, "panic: cleaned {lines} cache lines by {} in {} us", recorder.operation, ticks / 1000);
+}
+
+/// Whether a core's own stop record says that it closed and cleaned its writer itself.
+fn stopped_itself<M: Memory, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
+    let number = Geometry::core_line(core, tail_line::STOP);
+    let at = recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number);
+    let outcome = recorder.memory.load_u32(at) as u8;
+    outcome == StopOutcome::Stopped as u8
+}
+
+/// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.
+fn bystander<M: Memory + Persist, T: Clock, C: Crc32c>(what: &What<'_>, recorder: Option<&Recorder<'_, M, T, C>>) {
+    let Some(recorder) = recorder else { return };
+    let Some(writer) = (recorder.writers)(what.core) else { return };
+    let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });
+    let stop = StopRecord {
+        outcome: StopOutcome::Panicked,
+        masked: Masked::All,
+        time_ns: writer.clock().now_ns(),
+        pc: what.registers[32],
+        lr: what.registers[30],
+        sp: what.registers[31],
+        pstate: what.registers[33],
+        fp: what.registers[29],
+        ..StopRecord::default()
+    };
+    let lines = writer.close().lines as u32;
+    StopRecord { lines, ..stop }.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, what.core);
+    recorder.memory.complete();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_core_wins_and_its_further_panics_are_told_apart() {
+        let progress = Progress::new();
+        assert_eq!(progress.enter(2), Role::First);
+        assert_eq!(progress.enter(0), Role::Bystander);
+        assert_eq!(progress.enter(2), Role::Second);
+        assert_eq!(progress.enter(2), Role::Third);
+        assert_eq!(progress.enter(2), Role::Third);
+        assert_eq!(progress.enter(0), Role::Bystander);
+    }
+}

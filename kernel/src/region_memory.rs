@@ -1,0 +1,155 @@
+//! The region as the ring's writers see it: plain stores to mapped memory, cleans by address.
+
+use crate::scale::Scale;
+use core::sync::atomic::{AtomicU64, Ordering};
+use ring::check::{Crc32c, Table};
+use ring::seams::{Clock, Memory, Persist};
+
+/// The mapped region.
+#[derive(Clone, Copy, Debug)]
+pub struct RegionMemory {
+    base: usize,
+    size: usize,
+}
+
+impl RegionMemory {
+    /// The region that is mapped at `base`.
+    ///
+    /// # Safety
+    /// `base..base + size` is mapped normal memory, readable and writable, for the rest of this boot; nothing but the
+    /// ring's writers (through this type) writes there.
+    #[must_use]
+    pub unsafe fn new(base: usize, size: usize) -> Self {
+        Self { base, size }
+    }
+
+    /// The bytes in a range, for recovery. Empty where the range does not lie inside.
+    ///
+    /// # Safety
+    /// Nobody writes there while the slice lives.
+    #[must_use]
+    pub unsafe fn bytes(&self, at: u64, size: u64) -> &'static [u8] {
+        let (Ok(at), Ok(size)) = (usize::try_from(at), usize::try_from(size)) else { return &[] };
+        if at.checked_add(size).is_none_or(|end| end > self.size) {
+            return &[];
+        }
+        // SAFETY: inside the region, which `new`'s caller promised to be mapped; not written, as our caller promises.
+        unsafe { core::slice::from_raw_parts((self.base + at) as *const u8, size) }
+    }
+
+    /// Size of the region in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size as u64
+    }
+
+    fn at<T>(&self, at: u64) -> *mut T {
+        debug_assert!(at as usize + size_of::<T>() <= self.size);
+        (self.base + at as usize) as *mut T
+    }
+}
+
+// SAFETY of every block below: `new`'s caller promised the mapping, and the trait's callers stay inside the region.
+impl Memory for RegionMemory {
+    #[inline(always)]
+    fn load_u32(&self, at: u64) -> u32 {
+        // SAFETY: see above.
+        unsafe { self.at::<u32>(at).read_unaligned() }
+    }
+    #[inline(always)]
+    fn load_u64(&self, at: u64) -> u64 {
+        // SAFETY: see above.
+        unsafe { self.at::<u64>(at).read_unaligned() }
+    }
+    #[inline(always)]
+    fn store_u32(&self, at: u64, value: u32) {
+        // SAFETY: see above.
+        unsafe { self.at::<u32>(at).write_unaligned(value) }
+    }
+    #[inline(always)]
+    fn store_u64(&self, at: u64, value: u64) {
+        // SAFETY: see above.
+        unsafe { self.at::<u64>(at).write_unaligned(value) }
+    }
+    #[inline(always)]
+    fn publish_u64(&self, at: u64, value: u64) {
+        // SAFETY: see above; the trait's callers publish aligned words only. Release: pairs with the acquire of a
+        // reader on another core, so that it sees the events before the word that covers them.
+        unsafe { AtomicU64::from_ptr(self.at(at)) }.store(value, Ordering::Release);
+    }
+    fn address(&self, at: u64) -> u64 {
+        self.base as u64 + at
+    }
+}
+
+impl Persist for RegionMemory {
+    fn clean(&self, at: u64, size: u64) -> u64 {
+        let start = self.base + at as usize;
+        arch::cache::clean_range_no_barrier(start..start + size as usize)
+    }
+    fn complete(&self) {
+        arch::cache::complete();
+    }
+}
+
+/// Nanoseconds since the counter stood at `start`.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterClock {
+    /// The counter when time stamps are zero.
+    pub start: u64,
+    /// Its scale.
+    pub scale: Scale,
+}
+
+impl Clock for CounterClock {
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // Unordered: an event's stamp may be a few instructions early, which nobody can tell; an ISB would cost more than
+        // the event. The writer never lets a time go back.
+        self.scale.ns(arch::timer::now_unordered().wrapping_sub(self.start))
+    }
+}
+
+/// CRC-32C by the CPU's instruction where it has it.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuCrc {
+    instruction: bool,
+}
+
+impl CpuCrc {
+    /// Asks the CPU.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { instruction: arch::crc::available() }
+    }
+    /// How it is computed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        if self.instruction { "CRC32C instruction" } else { "CRC-32C in software" }
+    }
+}
+
+impl Default for CpuCrc {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Crc32c for CpuCrc {
+    #[inline(always)]
+    fn u64(self, register: u32, value: u64) -> u32 {
+        if self.instruction {
+            // SAFETY: the CPU said that it has the instruction.
+            return unsafe { arch::crc::crc32cx(register, value) };
+        }
+        Table.u64(register, value)
+    }
+    #[inline(always)]
+    fn u32(self, register: u32, value: u32) -> u32 {
+        if self.instruction {
+            // SAFETY: the CPU said that it has the instruction.
+            return unsafe { arch::crc::crc32cw(register, value) };
+        }
+        Table.u32(register, value)
+    }
+}

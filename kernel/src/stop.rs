@@ -1,0 +1,147 @@
+//! The stop: one word that a panicking core raises, and what each other core does when its own tick finds it.
+
+use crate::events::{self, CoreStop};
+use crate::life;
+use crate::trace;
+use arch::core_local::{MAX_CORES, this};
+use arch::exceptions::{Frame, Registers};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use ring::format::{Geometry, LINE_SIZE, tail_line};
+use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
+use ring::seams::{Clock, Persist, StopOthers};
+
+/// The stop word.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// Cores that stand still for good.
+static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
+
+/// Longest that a panic waits for the other cores, in milliseconds. Ticks come every `tick_us`; an emulator may hold a core
+/// back for a hundred milliseconds.
+const WAIT_MAX_MS: u64 = 2000;
+
+/// Called by every core's tick, as an NMI.
+#[inline]
+pub fn check(frame: &Frame) {
+    // Acquire: pairs with the release in `request`; nothing before the stop word is needed, but nothing later either.
+    if STOP.load(Ordering::Acquire) {
+        stand_still(frame);
+    }
+}
+
+/// Records where the core stood, closes and cleans its writer, says so, and never comes back.
+fn stand_still(frame: &Frame) -> ! {
+    let core = this().index();
+    let registers = Registers::from(frame);
+    if let Some(writer) = trace::of(core) {
+        let context = writer.enter_flags(events::context::NMI | events::context::IRQS_OFF);
+        // A refusal is counted by the writer.
+        let _ = writer.record(&CoreStop {
+            core: core as u32,
+            pc: arch::image::link_address(registers.pc),
+            pstate: registers.pstate,
+        });
+        writer.leave(context);
+        let lines = writer.close().lines as u32;
+        if let Some(recording) = life::recording() {
+            let (geometry, memory) = (&recording.geometry, &recording.memory);
+            let record = StopRecord {
+                outcome: StopOutcome::Stopped,
+                means: life::stop_means(),
+                masked: masked(&registers),
+                in_handler: this().irq_depth() > 0,
+                lines,
+                time_ns: writer.clock().now_ns(),
+                pc: arch::image::link_address(registers.pc),
+                lr: arch::image::link_address(registers.lr),
+                sp: registers.sp,
+                pstate: registers.pstate,
+                fp: registers.fp,
+            };
+            record.store(memory, geometry, recording.bank, recording.boot_id, core as u32);
+            let line = Geometry::core_line(core as u32, tail_line::STOP);
+            memory.clean(geometry.bank(recording.bank) + geometry.tail(line), LINE_SIZE);
+            memory.complete();
+        }
+    }
+    park_for_good()
+}
+
+/// Says that this core stands still, and does.
+pub fn park_for_good() -> ! {
+    if let Some(parked) = PARKED.get(this().index()) {
+        // Release: whoever sees it sees what this core wrote before.
+        parked.store(true, Ordering::Release);
+    }
+    arch::cores::park()
+}
+
+/// What the interrupted code had masked.
+fn masked(registers: &Registers) -> Masked {
+    /// PSTATE.I and PSTATE.F.
+    const IRQ_AND_FIQ: u64 = 0b11 << 6;
+    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ {
+        return Masked::All;
+    }
+    let by_priority = arch::irq::masked().priority_mask.is_some_and(|mask| mask <= arch::gic::MASK_ORDINARY);
+    if by_priority || this().irq_depth() > 0 { Masked::Ordinary } else { Masked::Nothing }
+}
+
+/// The other cores, for the panic path.
+#[derive(Debug)]
+pub struct Others {
+    /// The counter at which patience ends; set by the first wait.
+    deadline: Cell<Option<u64>>,
+}
+
+impl Others {
+    /// Nobody has been waited for yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { deadline: Cell::new(None) }
+    }
+}
+
+impl Default for Others {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StopOthers for Others {
+    fn request(&self) {
+        // Release: what this core did before is done for whoever sees the word.
+        STOP.store(true, Ordering::Release);
+    }
+    fn is_stopped(&self, core: u32) -> bool {
+        // Acquire: pairs with `park_for_good`.
+        PARKED.get(core as usize).is_some_and(|parked| parked.load(Ordering::Acquire))
+    }
+    fn wait(&self) -> bool {
+        let now = arch::timer::now();
+        let deadline = self.deadline.get().unwrap_or_else(|| now + arch::timer::frequency() / 1000 * WAIT_MAX_MS);
+        self.deadline.set(Some(deadline));
+        arch::cores::relax();
+        now < deadline
+    }
+}
+
+/// The record's name for the machine's means of stop.
+#[must_use]
+pub fn record_means(name: &str) -> StopMeans {
+    StopMeans::ALL.into_iter().find(|means| means.name() == name).unwrap_or_default()
+}
+
+/// The board's name for what the command line forces; `None` leaves the choice.
+#[must_use]
+pub fn forced(stop: crate::command_line::Stop) -> Result<Option<boards::stop::Means>, &'static str> {
+    use crate::command_line::Stop;
+    let name = match stop {
+        Stop::Auto => return Ok(None),
+        Stop::PriorityMask => "priority-mask",
+        Stop::Fiq => "fiq",
+        Stop::FeatNmi => "feat-nmi",
+        Stop::El2 => "el2",
+    };
+    boards::stop::Means::from_name(name).map(Some).ok_or(name)
+}

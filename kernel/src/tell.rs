@@ -1,0 +1,85 @@
+//! Tells what the boots before left, acknowledges it, and ends a boot that has nothing else to do.
+
+use crate::boot::Machine;
+use crate::command_line::{After, Die};
+use crate::console::Stdout;
+use crate::dump::{SCHEMA_SPACE, Tail, dump};
+use crate::ending::{self, Status, power_off};
+use crate::region_memory::CpuCrc;
+use crate::take_over::{Taken, bank_bytes};
+use crate::{command_line, life, record, say};
+use alloc::vec;
+use ring::records::BankState;
+use ring::recover::Bank;
+use ring::seams::Memory as _;
+
+/// Tells every crash that nobody has seen; acknowledges them if wished. A boot that loses something powers off at once.
+pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
+    let mut status = Status::Survived;
+    let tail = match machine.options.tail {
+        command_line::Tail::Lines(lines) => Tail::Last(u64::from(lines)),
+        command_line::Tail::All => Tail::All,
+    };
+    let mut schema = vec![0; SCHEMA_SPACE];
+    for (number, record) in &taken.crashes {
+        say!("\ncrash in bank {number}:");
+        let bytes = bank_bytes(&machine.region, &taken.geometry, *number);
+        let Some(bank) = Bank::new(bytes, taken.geometry, *record, CpuCrc::new()) else { continue };
+        if machine.options.die == Die::PanicInDump && taken.boots_before == 1 {
+            panic!("asked for by die=panic-in-dump");
+        }
+        // Only the console could fail, and it does not.
+        let summary = dump(&bank, tail, &mut schema, &mut Stdout).unwrap_or_default();
+        let verdict = if summary.intact { "intact" } else { "NOT intact" };
+        say!("crash of boot {}: {} events recovered, {verdict}", record.boot, summary.recovered);
+        if !summary.intact {
+            status = Status::Lost;
+        }
+    }
+    if machine.options.ack && !taken.crashes.is_empty() {
+        life::change_header(&machine.region, |header| {
+            for (number, _) in &taken.crashes {
+                if let Some(bank) = header.banks.get_mut(*number as usize) {
+                    bank.state = BankState::Acknowledged;
+                }
+            }
+            header.crashes_in_a_row = 0;
+        });
+        say!(
+            "acknowledged: {} bank{} free again",
+            taken.crashes.len(),
+            if taken.crashes.len() == 1 { " is" } else { "s are" }
+        );
+    }
+    if status != Status::Survived {
+        say!("something that had to survive did not: ending here, so that it can be looked at");
+        finish(machine, status);
+    }
+    status
+}
+
+/// The end of a boot that does not record.
+pub fn the_end(machine: &Machine, taken: &Taken, status: Status) -> ! {
+    let should_have_died = machine.options.cycles > 0
+        && matches!(machine.options.die, Die::Panic | Die::PanicInPanic | Die::Reset | Die::PanicInDump);
+    if should_have_died && taken.boots_before == u64::from(machine.options.cycles) && taken.crashes.is_empty() {
+        say!("the boot before should have died, and the region knows of no crash");
+        finish(machine, Status::Lost);
+    }
+    finish(machine, status)
+}
+
+fn finish(machine: &Machine, status: Status) -> ! {
+    ending::sgis();
+    life::end_cleanly();
+    match machine.options.after {
+        After::Halt => {
+            say!("halted (after=halt); the region is at {:#x}", machine.region.address(0));
+            record::rest()
+        }
+        After::PowerOff => {
+            say!("power off with status {}", status as u32);
+            power_off(status)
+        }
+    }
+}

@@ -1,0 +1,284 @@
+#!/usr/bin/env bash
+# Makes a machine able to build, boot and test Afterglow. Run it as often as you like: it is quiet when nothing is missing.
+#
+# What has to be there, and why it is not simply a package list:
+#   QEMU >= 10   older ones have no raspi4b machine and another plugin interface; bookworm has it in its backports only
+#   core, alloc and compiler_builtins for the bare-metal target, laid where `rustup target add` lays them, so that every
+#                plain `cargo build` works on stable. Without rustup's servers they are built from Debian's rust-src.
+set -euo pipefail
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+export RUSTUP_AUTO_INSTALL=0 # a look at the toolchain must not download one
+
+readonly target=aarch64-unknown-none-softfloat
+readonly qemu_min=10
+readonly backports_list=/etc/apt/sources.list.d/afterglow-backports.list
+
+# Commands that must exist: "command package why".
+tools=(
+    "dtc device-tree-compiler compiles device trees"
+    "fdtoverlay device-tree-compiler applies device tree overlays"
+)
+# Only with --tests. Place for: trace-cmd, babeltrace2.
+test_tools=()
+# Never an error, mentioned by --check only.
+optional_tools=("gdb-multiarch gdb-multiarch debugs the kernel" "cargo-clippy - lints" "rustfmt - formats")
+
+usage() {
+    cat <<'END'
+Usage: scripts/setup.sh [--check] [--tests]
+Installs what this project needs and this machine lacks; prints nothing if that is nothing.
+  --check   only list what is missing, with the fix; exit status 1 if anything is, 0 and no output if not
+  --tests   include what only the tests need
+  --help    this text
+Packages are installed by apt, as root or through sudo. TMPDIR says where the target's core is built, if it has to be.
+END
+}
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+    printf 'setup: error: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '  %s\n' "$@" >&2
+    exit 1
+}
+
+# --- what is missing -------------------------------------------------------------------------------------------------
+
+missing=()  # for people: "what: why"
+packages=() # for apt
+
+lacks() { # what, package
+    missing+=("$1")
+    [[ " ${packages[*]} " == *" $2 "* ]] || packages+=("$2")
+}
+
+qemu_version() { qemu-system-aarch64 --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\).*/\1/p'; }
+
+survey_packages() {
+    local tool command package why qemu
+    for tool in "${tools[@]}" "${test_tools[@]}"; do
+        read -r command package why <<<"$tool"
+        command -v "$command" >/dev/null || lacks "$command: $why" "$package"
+    done
+    # A compiler driver without the C library's start files cannot link host tools either.
+    command -v cc >/dev/null || lacks "cc: links host tools and build scripts" gcc
+    [[ $(cc -print-file-name=crt1.o 2>/dev/null) == /* ]] || lacks "crt1.o: host programs are linked with it" libc6-dev
+    qemu=$(qemu_version || true)
+    [ "${qemu:-0}" -ge "$qemu_min" ] ||
+        lacks "QEMU >= $qemu_min (there is ${qemu:-none}): boots the kernel, has raspi4b and the plugin interface" qemu-system-arm
+}
+
+toolchain_problem=() # a sentence and the fixes; empty if all is well
+sysroot='' rustc_says='' version='' commit='' # of the toolchain that cargo uses in this checkout
+
+survey_toolchain() {
+    local channel
+    channel=$(sed -n 's/^channel *= *"\(.*\)".*/\1/p' rust-toolchain.toml)
+    if ! command -v rustc >/dev/null || ! command -v cargo >/dev/null; then
+        toolchain_problem=("rustc or cargo $channel is missing" "is rustup there but not in PATH?  . \"\$HOME/.cargo/env\""
+            "else install rustup, then: rustup toolchain install $channel")
+        return
+    fi
+    if ! sysroot=$(rustc --print sysroot 2>/dev/null) || [ ! -x "$sysroot/bin/rustc" ]; then
+        toolchain_problem=("rustup has no toolchain named $channel" "rustup toolchain install $channel")
+        [ "$(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null | cut -d' ' -f2)" != "$channel" ] ||
+            toolchain_problem+=("or, as stable is $channel here: export RUSTUP_TOOLCHAIN=stable")
+        return
+    fi
+    rustc_says=$("$sysroot/bin/rustc" -vV)
+    version=$(sed -n 's/^release: //p' <<<"$rustc_says")
+    commit=$(sed -n 's/^commit-hash: //p' <<<"$rustc_says")
+    [ "$version" = "$channel" ] || toolchain_problem=("rustc is $version, this project wants $channel"
+        "rustup toolchain install $channel, and unset RUSTUP_TOOLCHAIN if it is set")
+}
+
+core=unknown
+
+survey() {
+    missing=() packages=() toolchain_problem=()
+    survey_packages
+    survey_toolchain
+    if [ "${#toolchain_problem[@]}" -gt 0 ]; then
+        missing+=("${toolchain_problem[0]}")
+        return
+    fi
+    core=$(core_state)
+    case $core in
+    missing) missing+=("core and alloc for $target: the kernel is built with them") ;;
+    stale) missing+=("core and alloc for $target: those there are of another rustc") ;;
+    doubled) missing+=("core and alloc for $target are there twice: ours go") ;;
+    esac
+}
+
+report() {
+    local tool command package why
+    printf 'missing: %s\n' "${missing[@]}"
+    [ "${#toolchain_problem[@]}" -eq 0 ] || printf '  fix: %s\n' "${toolchain_problem[@]:1}"
+    printf '  fix: %s\n' "scripts/setup.sh${with_tests:+ --tests}"
+    for tool in "${optional_tools[@]}"; do
+        read -r command package why <<<"$tool"
+        command -v "$command" >/dev/null || printf 'optional: %s: %s\n' "$command" "$why"
+    done
+}
+
+# --- running things that may fail ------------------------------------------------------------------------------------
+
+work='' # a directory of this run's own, made when first needed
+
+make_work() {
+    [ -z "$work" ] || return 0
+    work=$(mktemp -d) || die "no temporary directory can be made" "free some space, or set TMPDIR to a directory that has some"
+    chmod 755 "$work" # apt drops its privileges to download
+}
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Runs a command quietly and for so many seconds at most; its words go to the log, which `failed` explains.
+attempt() { # seconds, command...
+    timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1
+}
+
+failed() { # what did not work
+    local reason="its last words follow"
+    case $(<"$work/log") in
+    *"No space left"* | *"enough free space"*) reason="the disk is full: free some space, then run this again" ;;
+    *"Could not get lock"* | *"Unable to acquire"*) reason="another package manager is at work: wait for it, then run this again" ;;
+    *"dpkg was interrupted"*) reason="an earlier installation was cut off: run dpkg --configure -a as root, then this again" ;;
+    *NO_PUBKEY* | *"is not signed"* | *EXPKEYSIG*) reason="apt has not the archive's key: install a newer debian-archive-keyring" ;;
+    *"Could not resolve"* | *"failure resolving"* | *"ould not connect"* | *"Unable to connect"* | *"timed out"* | *"Failed to fetch"*)
+        reason="the package mirror cannot be reached: check the network, the proxy and apt's sources" ;;
+    *"Permission denied"*) reason="a file may not be written or run; if it is below ${TMPDIR:-/tmp}, set TMPDIR to another directory" ;;
+    esac
+    grep -v '^ *$' "$work/log" | tail -n 8 >&2 || true
+    die "$1: $reason"
+}
+
+# --- packages --------------------------------------------------------------------------------------------------------
+
+apt_bounds=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30)
+admin=() # what to put before a command that needs root
+
+as_admin() { attempt_admin 300 "$@"; }
+attempt_admin() { # seconds, command...: the time-out runs as root too, or it could not end what root runs
+    "${admin[@]}" timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1
+}
+
+system() { # a field of os-release
+    # shellcheck source=/dev/null
+    (. /etc/os-release 2>/dev/null && printf '%s' "${!1-}")
+}
+
+# All indexes that apt is configured for; both forms of its sources come out alike. Origin and label are known after an update.
+# shellcheck disable=SC2016 # the $(...) are apt's
+apt_indexes() { apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 2>/dev/null || true; }
+
+debian_mirror() {
+    apt_indexes | awk -F'|' -v codename="$(system VERSION_CODENAME)" '
+        $1 != "Packages" || $6 ~ /^cdrom:/ { next }
+        $2 == "Debian" && $3 == "Debian" && !known { known = $6 }
+        $4 == codename && $5 == "main" && !guess { guess = $6 }
+        END { uri = known ? known : guess; sub(/\/$/, "", uri); print uri }'
+}
+
+debian_source() { # suite: a line for a sources list
+    local keyring uri
+    uri=$(debian_mirror)
+    for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
+        [ ! -e "$keyring" ] || break
+    done
+    [ -n "$uri" ] && [ -e "$keyring" ] || return 1
+    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$1"
+}
+
+become_admin() { # the commands that an administrator would have to run instead
+    if [ "$(id -u)" -eq 0 ]; then
+        admin=()
+    elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }; then
+        admin=(sudo -n env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C)
+    else
+        die "only root may install packages, and there is no sudo to become root; ask an administrator to run:" "$@"
+    fi
+}
+
+candidate() { # apt options: the major version of the QEMU that apt would install
+    { apt-cache "$@" policy qemu-system-arm 2>/dev/null || true; } | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9][0-9]*\).*/\2/p'
+}
+
+install_packages() {
+    local release=() commands=() line='' updated='' qemu
+    command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means:" "${packages[@]}"
+    if [[ " ${packages[*]} " == *" qemu-system-arm "* ]] && [ "$(system ID)-$(system VERSION_CODENAME)" = debian-bookworm ]; then
+        release=(-o APT::Default-Release=bookworm-backports)
+        if ! apt_indexes | grep -q '|bookworm-backports|main|'; then
+            line=$(debian_source bookworm-backports) || die "apt's sources name no Debian mirror, or its keyring is missing" \
+                "add a mirror to /etc/apt/sources.list and install debian-archive-keyring"
+            commands=("echo '$line' > $backports_list")
+        fi
+    fi
+    become_admin "${commands[@]}" "apt-get update" "apt-get install --no-install-recommends ${release[*]} ${packages[*]}"
+
+    if [ -n "$line" ]; then
+        say "adding $backports_list: bookworm's own QEMU is too old"
+        as_admin sh -c "${commands[0]}" || failed "writing $backports_list"
+    fi
+    update() { [ -n "$updated" ] || { updated=yes && say "updating apt's lists" && as_admin apt-get "${apt_bounds[@]}" update; }; }
+    if [[ " ${packages[*]} " == *" qemu-system-arm "* ]]; then
+        qemu=$(candidate "${release[@]}")
+        [ "${qemu:-0}" -ge "$qemu_min" ] || update || true # an unreachable third party's list is no reason to stop
+        qemu=$(candidate "${release[@]}")
+        [ -n "$qemu" ] || failed "finding qemu-system-arm"
+        if [ "$qemu" -lt "$qemu_min" ]; then
+            say "the QEMU of $(system PRETTY_NAME) is $qemu: not installed"
+            packages=("${packages[@]/qemu-system-arm/}")
+        fi
+    fi
+    # shellcheck disable=SC2206 # an emptied name vanishes
+    packages=(${packages[*]})
+    [ "${#packages[@]}" -gt 0 ] || return 0
+    say "installing ${packages[*]}"
+    # The download is bounded. The installation is not: cut off, it would leave dpkg's database half-way.
+    local install=(apt-get "${apt_bounds[@]}" "${release[@]}" -y --no-install-recommends -o Dpkg::Options::=--force-confold install)
+    attempt_admin 900 "${install[@]}" --download-only "${packages[@]}" ||
+        { update && attempt_admin 900 "${install[@]}" --download-only "${packages[@]}"; } || failed "downloading packages"
+    : >"$work/log"
+    attempt_admin 0 "${install[@]}" "${packages[@]}" || failed "installing packages"
+}
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+with_tests='' check=''
+for argument; do
+    case $argument in
+    --check) check=yes ;;
+    --tests) with_tests=yes ;;
+    --help | -h) usage && exit ;;
+    *)
+        printf 'setup: error: unknown option %q\n' "$argument" >&2
+        usage >&2
+        exit 2
+        ;;
+    esac
+done
+[ -n "$with_tests" ] || test_tools=()
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/setup-core.sh
+
+survey
+[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ -n "$check" ]; then
+    report
+    exit 1
+fi
+[ "${#toolchain_problem[@]}" -eq 0 ] || die "${toolchain_problem[@]}"
+for thing in "${missing[@]}"; do say "missing: $thing"; done
+make_work
+[ "${#packages[@]}" -eq 0 ] || install_packages
+[ "$core" = ready ] || lay_core
+survey
+[ "${#missing[@]}" -gt 0 ] || exit 0
+# What is left is a QEMU that apt's sources do not have, or one of the user's own that hides a newer one.
+advice=("qemu-system-aarch64 in PATH: $(command -v qemu-system-aarch64 || echo none)"
+    "use Debian 12 or 13 or Ubuntu 25.10, or build QEMU (configure --target-list=aarch64-softmmu --enable-plugins) and put it first in PATH")
+die "still missing: ${missing[0]}" "${missing[@]:1}" "${advice[@]}"
