@@ -39,7 +39,7 @@ add_by_rustup() {
     attempt 120 rustup target add "$target" && [ "$(core_state)" = ready ] && return
     # Cut off, it may have left part of it behind. What it completed is among its components.
     grep -qs -- "-$target\$" "$sysroot/lib/rustlib/components" || rm -rf "${sysroot:?}/lib/rustlib/$target"
-    say "rustup cannot add it: building it from Debian's rust-src instead"
+    say "rustup cannot add it ($(tail -n 1 "$work/log" | sed 's/.*: //')): building it from Debian's rust-src instead"
     return 1
 }
 

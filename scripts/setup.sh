@@ -11,6 +11,7 @@ export RUSTUP_AUTO_INSTALL=0 # a look at the toolchain must not download one
 
 readonly target=aarch64-unknown-none-softfloat
 readonly qemu_min=10
+readonly qemu_advice="take Debian 12 or 13 or Ubuntu 25.10, or build QEMU with --target-list=aarch64-softmmu --enable-plugins and put it first in PATH"
 readonly backports_list=/etc/apt/sources.list.d/afterglow-backports.list
 
 # Commands that must exist: "command package why".
@@ -229,7 +230,7 @@ install_packages() {
         qemu=$(candidate "${release[@]}")
         [ -n "$qemu" ] || failed "finding qemu-system-arm"
         if [ "$qemu" -lt "$qemu_min" ]; then
-            say "the QEMU of $(system PRETTY_NAME) is $qemu: not installed"
+            say "the QEMU of $(system PRETTY_NAME) is $qemu, too old to install: $qemu_advice"
             packages=("${packages[@]/qemu-system-arm/}")
         fi
     fi
@@ -278,7 +279,6 @@ make_work
 [ "$core" = ready ] || lay_core
 survey
 [ "${#missing[@]}" -gt 0 ] || exit 0
-# What is left is a QEMU that apt's sources do not have, or one of the user's own that hides a newer one.
-advice=("qemu-system-aarch64 in PATH: $(command -v qemu-system-aarch64 || echo none)"
-    "use Debian 12 or 13 or Ubuntu 25.10, or build QEMU (configure --target-list=aarch64-softmmu --enable-plugins) and put it first in PATH")
-die "still missing: ${missing[0]}" "${missing[@]:1}" "${advice[@]}"
+# What is left is a QEMU that apt's sources do not have, or an old one of the user's own that hides it.
+die "still missing: ${missing[0]}" "${missing[@]:1}" \
+    "first in PATH is: $(command -v qemu-system-aarch64 || echo "no qemu-system-aarch64")" "$qemu_advice"

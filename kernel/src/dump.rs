@@ -169,16 +169,14 @@ fn accounts<C: Crc32c>(bank: &Bank<'_, C>, summary: &mut Summary, out: &mut impl
         )?;
         remarks(&a, out)?;
         let run = work_run(bank, core);
-        if let Some((first, last, broken)) = run {
-            if let Some((before, after)) = broken {
-                writeln!(out, "        workload: number {before} is followed by {after}")?;
-            }
-            let _ = (first, last);
+        if let Some((before, after)) = run.and_then(|run| run.broken) {
+            writeln!(out, "        workload: number {before} is followed by {after}")?;
         }
         summary.recovered += a.recovered;
-        let whole =
-            a.sum_holds() && a.is_final && a.damaged() == 0 && run.is_none_or(|(_, _, broken)| broken.is_none());
-        summary.intact &= whole;
+        // A reset without a panic promises no more than the mode of cleaning does; then only the sum is judged.
+        let promised = bank.record().state == BankState::Panicked;
+        let whole = a.is_final && a.damaged() == 0 && run.is_none_or(|run| run.broken.is_none());
+        summary.intact &= a.sum_holds() && (whole || !promised);
     }
     Ok(())
 }
@@ -195,7 +193,7 @@ fn remarks(a: &Account, out: &mut impl Write) -> Result {
     if !a.is_final {
         writeln!(out, "        the core was not closed in order: at least these")?;
     }
-    if a.beyond_commit > 0 {
+    if a.beyond_commit > 0 && !a.is_final {
         writeln!(out, "        {} events stood beyond the commit word", a.beyond_commit)?;
     }
     if a.uncertain_times > 0 {
@@ -204,9 +202,16 @@ fn remarks(a: &Account, out: &mut impl Write) -> Result {
     Ok(())
 }
 
-/// First and last number of a core's workload, and the first break between two numbers that must follow each other.
-fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<(u64, u64, Option<(u64, u64)>)> {
-    let mut run: Option<(u64, u64, Option<(u64, u64)>)> = None;
+/// The numbers of a core's workload.
+#[derive(Clone, Copy)]
+struct Run {
+    last: u64,
+    /// The first two numbers of which the second should follow the first and does not.
+    broken: Option<(u64, u64)>,
+}
+
+fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<Run> {
+    let mut run: Option<Run> = None;
     for item in bank.core(core).items() {
         let Item::Event(event) = item else { continue };
         if event.id != <events::Work<'_> as ring::writer::Event>::ID || event.discarded {
@@ -214,8 +219,11 @@ fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<(u64, u64, Optio
         }
         let Some(number) = event.fields.first_chunk().map(|b| u64::from_le_bytes(*b)) else { continue };
         run = Some(match run {
-            None => (number, number, None),
-            Some((first, last, broken)) => (first, number, broken.or((number != last + 1).then_some((last, number)))),
+            None => Run { last: number, broken: None },
+            Some(Run { last, broken }) => {
+                let follows = last.checked_add(1) == Some(number);
+                Run { last: number, broken: broken.or((!follows).then_some((last, number))) }
+            }
         });
     }
     run

@@ -28,7 +28,7 @@ pub struct Means {
 }
 
 static MEANS: Once<Means> = Once::new();
-/// The next panic fails before it writes its record.
+/// The next panic fails before it waits for the others.
 static FAIL_IN_PANIC: AtomicBool = AtomicBool::new(false);
 static PROGRESS: Progress = Progress::new();
 
@@ -96,7 +96,9 @@ impl Reset for TheReset {
             console.flush();
         }
         boards::reset::reset(ways, firmware, |way, error| {
-            PanicConsole.write_line(format_args!("reset: {way}: {error}"))
+            if error != ResetError::NotOffered {
+                PanicConsole.write_line(format_args!("reset: {way}: {error}"));
+            }
         });
         PanicConsole.write_line(format_args!("reset: no way worked: switch the machine off and on by hand"));
     }
@@ -145,13 +147,13 @@ fn die(role: Role, what: &What<'_>) -> ! {
     });
     let others = Others::new();
     let at = |step| {
-        if step == Step::Record && FAIL_IN_PANIC.swap(false, Ordering::Relaxed) {
+        if step == Step::Wait && FAIL_IN_PANIC.swap(false, Ordering::Relaxed) {
             panic!("asked for by die=panic-in-panic");
         }
     };
     let around =
         Around { at: &at, others: &others, means: life::stop_means(), reset: &TheReset, console: &PanicConsole };
-    path::run(role, what, recorder.as_ref(), &around);
+    path::run(&PROGRESS, role, what, recorder.as_ref(), &around);
     park_for_good()
 }
 

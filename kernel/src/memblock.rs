@@ -9,8 +9,8 @@ pub mod set;
 use core::fmt;
 
 pub use range::{PAGE, Range, Size};
-pub use set::Entry;
-use set::{Full, RangeSet};
+use set::Full;
+pub use set::{Entry, RangeSet};
 
 /// Ranges that each of the two lists can hold. The largest trees in the field have some sixty reservations.
 pub const CAPACITY: usize = 128;
@@ -145,6 +145,19 @@ impl<const N: usize> Memblock<N> {
     /// What is memory and not reserved, in ascending order.
     pub fn free(&self) -> Free<'_> {
         Free { memory: self.memory(), reserved: self.reserved(), rest: None }
+    }
+
+    /// All memory but what the kernel must not map: what to map, from which the ring's region and its guards are still to be
+    /// taken, because they are mapped otherwise.
+    ///
+    /// # Errors
+    /// [`MemblockError::Full`].
+    pub fn mappable(&self) -> Result<RangeSet<N>, MemblockError> {
+        let mut mappable = self.memory.clone();
+        for entry in self.reserved().iter().filter(|entry| entry.no_map) {
+            mappable.remove(entry.range).map_err(Self::memory_full)?;
+        }
+        Ok(mappable)
     }
 
     /// The highest free `size` bytes whose base is a multiple of `align`, within `window` if there is one. Nothing is reserved.

@@ -4,7 +4,7 @@
 //! Nothing here waits for a lock, allocates, or sends an interrupt.
 
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring::check::Crc32c;
 use ring::format::{Geometry, LINE_SIZE, domain, tail_line};
 use ring::line::LineSeed;
@@ -20,6 +20,8 @@ pub struct Progress {
     owner: AtomicU32,
     /// How often that core has entered.
     entered: AtomicU32,
+    /// Why the boot dies has been written.
+    recorded: AtomicBool,
 }
 
 /// What a core that panics has to do.
@@ -39,7 +41,7 @@ impl Progress {
     /// Nobody panics yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { owner: AtomicU32::new(0), entered: AtomicU32::new(0) }
+        Self { owner: AtomicU32::new(0), entered: AtomicU32::new(0), recorded: AtomicBool::new(false) }
     }
 
     /// One core wins; its further panics are told apart.
@@ -106,12 +108,12 @@ pub struct Recorder<'a, M, T, C> {
 /// The steps of the path, at each of which tests let it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The stop word is up; nothing has been said yet.
+    /// The stop word is up; nothing has been written or said yet.
     Stop,
+    /// The panic record is written; nothing has been said yet.
+    Say,
     /// Everything has been said; the others are being waited for.
     Wait,
-    /// Before the panic record is written.
-    Record,
     /// Before anything is cleaned.
     Clean,
     /// Everything is in memory.
@@ -145,6 +147,7 @@ impl Write for Out<'_> {
 
 /// Everything from the panic to the request for a reset. Returns only when no way of resetting worked, or for a bystander.
 pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
+    progress: &Progress,
     role: Role,
     what: &What<'_>,
     recorder: Option<&Recorder<'_, M, T, C>>,
@@ -157,9 +160,12 @@ pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
         Role::First => {
             around.others.request();
             (around.at)(Step::Stop);
+            recorder.map(|recorder| record(progress, what, recorder));
+            (around.at)(Step::Say);
             let _ = announce(what, &mut out);
+            (around.at)(Step::Wait);
             if let Some(recorder) = recorder {
-                record(what, recorder, around, &mut out);
+                wait(what, recorder, around, &mut out);
                 (around.at)(Step::Clean);
                 clean(what, recorder, &mut out);
                 (around.at)(Step::Reset);
@@ -171,13 +177,18 @@ pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
             let _ =
                 writeln!(out, "\npanic: in the panic path, core {}: {} at {}", what.core, what.message, what.location);
             if let Some(recorder) = recorder {
-                PanicRecord::store_second(
-                    recorder.memory,
-                    &recorder.geometry,
-                    recorder.bank,
-                    recorder.boot_id,
-                    what.message.as_bytes(),
-                );
+                if progress.recorded.load(Ordering::Relaxed) {
+                    let message = what.message.as_bytes();
+                    PanicRecord::store_second(
+                        recorder.memory,
+                        &recorder.geometry,
+                        recorder.bank,
+                        recorder.boot_id,
+                        message,
+                    );
+                } else {
+                    record(progress, what, recorder);
+                }
                 clean(what, recorder, &mut out);
             }
         }
@@ -198,8 +209,34 @@ fn announce(what: &What<'_>, out: &mut Out<'_>) -> core::fmt::Result {
     writeln!(out)
 }
 
-/// Waits for the others, then writes who was stopped how and why this boot dies.
+/// Writes why this boot dies, before anything that takes long.
 fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
+    progress: &Progress,
+    what: &What<'_>,
+    recorder: &Recorder<'_, M, T, C>,
+) {
+    let own = (recorder.writers)(what.core);
+    let time_ns = own.map_or(0, |writer| writer.clock().now_ns());
+    let record = PanicRecord {
+        core: what.core,
+        exception: what.exception,
+        time_ns,
+        far: what.far,
+        message: what.message.as_bytes(),
+        location: what.location.as_bytes(),
+        registers: what.registers,
+        backtrace: what.backtrace,
+    };
+    record.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id);
+    progress.recorded.store(true, Ordering::Relaxed);
+    if let Some(writer) = own {
+        // A refusal is counted by the writer.
+        let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });
+    }
+}
+
+/// Waits for the others, bounded, and writes who did not answer.
+fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
     around: &Around<'_>,
@@ -208,12 +245,7 @@ fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
     let own = (recorder.writers)(what.core);
     let now = || own.map_or(0, |writer| writer.clock().now_ns());
     let begin = now();
-    if let Some(writer) = own {
-        let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });
-    }
-    let cores = recorder.geometry.cores;
-    (around.at)(Step::Wait);
-    let others = || (0..cores).filter(|core| *core != what.core && (recorder.writers)(*core).is_some());
+    let others = || (0..recorder.geometry.cores).filter(|core| *core != what.core && around.others.is_running(*core));
     while !others().all(|core| around.others.is_stopped(core)) && around.others.wait() {}
     let waited = now().saturating_sub(begin);
     for core in others() {
@@ -226,18 +258,6 @@ fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
         stop.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, core);
     }
     let _ = writeln!(out, "panic: waited {} us for the others; no IPI was sent", waited / 1000);
-    (around.at)(Step::Record);
-    let record = PanicRecord {
-        core: what.core,
-        exception: what.exception,
-        time_ns: begin,
-        far: what.far,
-        message: what.message.as_bytes(),
-        location: what.location.as_bytes(),
-        registers: what.registers,
-        backtrace: what.backtrace,
-    };
-    record.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id);
 }
 
 /// Closes this core's writer and those of cores that did not answer, writes the headers, and brings everything that may be
@@ -251,6 +271,7 @@ fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
     let own = (recorder.writers)(what.core);
     let now = || own.map_or(0, |writer| writer.clock().now_ns());
     let begin = now();
+    memory.begin();
     let mut lines = 0;
     for core in 0..geometry.cores {
         let Some(writer) = (recorder.writers)(core) else { continue };

@@ -83,6 +83,9 @@ impl Memory for RegionMemory {
 }
 
 impl Persist for RegionMemory {
+    fn begin(&self) {
+        arch::cache::before_clean();
+    }
     fn clean(&self, at: u64, size: u64) -> u64 {
         let start = self.base + at as usize;
         arch::cache::clean_range_no_barrier(start..start + size as usize)

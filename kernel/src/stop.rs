@@ -113,6 +113,9 @@ impl StopOthers for Others {
         // Release: what this core did before is done for whoever sees the word.
         STOP.store(true, Ordering::Release);
     }
+    fn is_running(&self, core: u32) -> bool {
+        arch::core_local::CORES.get(core as usize).is_some_and(arch::core_local::CoreLocal::is_online)
+    }
     fn is_stopped(&self, core: u32) -> bool {
         // Acquire: pairs with `park_for_good`.
         PARKED.get(core as usize).is_some_and(|parked| parked.load(Ordering::Acquire))

@@ -349,6 +349,17 @@ impl<'a, C: Crc32c> Walk<'a, C> {
         }
     }
 
+    /// The time behind a hole, if its bytes are framed as events that fill it: a guess, since none of them verifies.
+    fn time_over(&self, from: u32, to: u32) -> Option<u64> {
+        let (mut word, mut time) = (from, self.time);
+        while word < to {
+            let Frame::Event(event) = self.subbuf.frame(word) else { return None };
+            time = event.time.after(time);
+            word = event.end(word);
+        }
+        (word == to).then_some(time)
+    }
+
     /// What lies between here and `to`, where the next event verifies (or the data ends).
     fn hole(&mut self, to: Option<u32>) -> Option<Hole> {
         let from = self.word;
@@ -368,6 +379,9 @@ impl<'a, C: Crc32c> Walk<'a, C> {
         self.word = end;
         if verdict == Verdict::Free {
             return None;
+        }
+        if let Some(time) = self.time_over(from, end) {
+            self.time = time;
         }
         self.gap = true;
         self.certain = false;

@@ -21,6 +21,8 @@ pub trait Memory {
 
 /// The way from the cache to memory that keeps its content over a reset.
 pub trait Persist {
+    /// Before cleans that must not be overtaken by earlier writes around the cache.
+    fn begin(&self) {}
     /// Begins to write back every cache line that touches the range; returns how many lines.
     fn clean(&self, at: u64, size: u64) -> u64;
     /// Waits until everything cleaned before has reached memory.
@@ -37,6 +39,8 @@ pub trait Clock {
 pub trait StopOthers {
     /// Raises the stop word: from now on each core's own tick stops it. Returns at once.
     fn request(&self);
+    /// Whether a core ever began to run: only those are waited for.
+    fn is_running(&self, core: u32) -> bool;
     /// Whether a core stands still for good.
     fn is_stopped(&self, core: u32) -> bool;
     /// Spends a moment; false when the bounded wait is over.
@@ -82,6 +86,9 @@ impl<M: Memory> Memory for &M {
 }
 
 impl<M: Persist> Persist for &M {
+    fn begin(&self) {
+        (**self).begin();
+    }
     fn clean(&self, at: u64, size: u64) -> u64 {
         (**self).clean(at, size)
     }

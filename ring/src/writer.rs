@@ -679,6 +679,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
         let closed =
             Closed { lines: 0, in_flight: in_flight as u32, reserved: self.write_counters(true, in_flight as u32) };
+        self.memory.begin();
         let from = self.state.cleaned.get().max((position.sequence() + 1).saturating_sub(self.ring));
         let mut lines = self.memory.clean(self.cpu_header(), linux::CPU_HEADER);
         for sequence in from..=position.sequence() {

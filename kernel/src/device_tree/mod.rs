@@ -5,6 +5,9 @@
 //! `ranges` applied up to the root. Any bytes give an error or an answer; nothing here panics, allocates, or takes more than a
 //! few passes over the tree.
 //!
+//! Paths are walked child by child: the crate's own search by path takes a node of the right name at any depth. Its other
+//! walks through the whole tree are bounded by the validator's limit on depth, and it is never asked to decode cells.
+//!
 //! Names of nodes and properties are known to be printable ASCII. Values are not: what comes back as `&str` was checked, what
 //! comes back as bytes is shown with [`ring::escape::Escaped`].
 //!

@@ -143,6 +143,8 @@ fn check_against(model: &Model, memblock: &Memblock, offset: u64) -> Result<(), 
         );
         let no_map = memblock.reserved().iter().any(|entry| entry.no_map && entry.range.contains(byte(page)));
         prop_assert_eq!(no_map, model.no_map[at], "no-map at {}", page);
+        let mappable = memblock.mappable().unwrap().covers(byte(page));
+        prop_assert_eq!(mappable, model.memory[at] && !model.no_map[at], "mappable at {}", page);
     }
     for list in [memblock.memory(), memblock.reserved()] {
         for pair in list.windows(2) {

@@ -104,7 +104,7 @@ pub(crate) fn everything(tree: &Tree<'_>) -> String {
         Err(error) => writeln!(out, "{error}").unwrap(),
     }
     match reserve::find_region(tree, &options, &mut memblock, &placed(), &mut |unused| {
-        writeln!(out, "{unused}").unwrap()
+        writeln!(out, "{unused}").unwrap();
     }) {
         Ok(region) => writeln!(out, "{region:x?}").unwrap(),
         Err(error) => writeln!(out, "{error}").unwrap(),

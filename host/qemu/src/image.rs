@@ -1,0 +1,124 @@
+//! Turns the kernel's ELF file into the flat image that boot loaders load, as `objcopy -O binary` would, and measures it.
+
+use anyhow::{Context, Result, ensure};
+use object::elf::{FileHeader64, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, LittleEndian, U32, U64};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that an arm64 Image begins with (Linux, Documentation/arch/arm64/booting.rst, "Call the kernel image").
+pub const HEADER_SIZE: usize = 64;
+
+/// The header's `magic`.
+pub const MAGIC: [u8; 4] = *b"ARM\x64";
+
+const TEXT_OFFSET_AT: usize = 0x08;
+const IMAGE_SIZE_AT: usize = 0x10;
+const MAGIC_AT: usize = 0x38;
+
+/// A flat image larger than this is an ELF laid out wrongly, not a kernel.
+const LARGEST: u64 = 256 << 20;
+
+/// An arm64 Image: what a boot loader writes to memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    bytes: Arc<[u8]>,
+}
+
+impl Image {
+    /// Reads a file, an ELF or an Image.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is neither.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let image = if bytes.starts_with(&object::elf::ELFMAG) { Self::from_elf(&bytes) } else { Self::from_flat(bytes) };
+        image.with_context(|| format!("{} is not a kernel that can be booted", path.display()))
+    }
+
+    /// Takes an Image as it is.
+    ///
+    /// # Errors
+    /// It has no arm64 Image header.
+    pub fn from_flat(bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        ensure!(
+            bytes.len() >= HEADER_SIZE && bytes[MAGIC_AT..MAGIC_AT + MAGIC.len()] == MAGIC,
+            "it does not begin with the arm64 Image header ({MAGIC_AT:#x} should hold \"ARM\\x64\"): \
+             the linker script must place the header first (linker/kernel.ld, section .head)"
+        );
+        Ok(Self { bytes })
+    }
+
+    /// Flattens an ELF: the file contents of its loadable segments, from the lowest physical address on.
+    ///
+    /// # Errors
+    /// It is no 64-bit little-endian ELF, its segments are damaged, or what comes out has no Image header.
+    pub fn from_elf(elf: &[u8]) -> Result<Self> {
+        let header = FileHeader64::<Endianness>::parse(elf).context("it is not a 64-bit ELF file")?;
+        let endian = header.endian().context("it is not an ELF file of a known endianness")?;
+        let mut parts = Vec::new();
+        for segment in header.program_headers(endian, elf).context("its program headers are damaged")? {
+            if segment.p_type(endian) == PT_LOAD && segment.p_filesz(endian) > 0 {
+                let data = segment.data(endian, elf).ok().context("a segment lies outside the file")?;
+                parts.push((segment.p_paddr(endian), data));
+            }
+        }
+        let base = parts.iter().map(|(address, _)| *address).min().context("it has no loadable segment")?;
+        let end = parts.iter().map(|(address, data)| address.saturating_add(data.len() as u64)).max().unwrap_or(base);
+        ensure!(
+            end - base <= LARGEST,
+            "its segments span {} MiB: their physical addresses are far apart, so it cannot be one flat image",
+            (end - base) >> 20
+        );
+        let mut flat = vec![0; (end - base) as usize];
+        for (address, data) in parts {
+            let at = (address - base) as usize;
+            flat[at..at + data.len()].copy_from_slice(data);
+        }
+        Self::from_flat(flat)
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of the file, as it is written to a card or a flash.
+    #[must_use]
+    pub fn file_size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Bytes of memory from the image's start that it needs: code, data, `.bss`, stacks and page tables.
+    #[must_use]
+    pub fn memory_size(&self) -> u64 {
+        self.u64_at(IMAGE_SIZE_AT)
+    }
+
+    /// How far behind a 2 MiB boundary it wants to be loaded.
+    #[must_use]
+    pub fn text_offset(&self) -> u64 {
+        self.u64_at(TEXT_OFFSET_AT)
+    }
+
+    fn u64_at(&self, at: usize) -> u64 {
+        self.bytes[at..].first_chunk().map_or(0, |bytes| U64::<LittleEndian>::from_bytes(*bytes).get(LittleEndian))
+    }
+}
+
+/// The header of an image whose code begins behind it.
+#[must_use]
+pub fn header(memory_size: u64) -> [u8; HEADER_SIZE] {
+    /// Little endian, 4 KiB pages, anywhere in memory.
+    const FLAGS: u64 = 0xa;
+    let branch = 0x1400_0000 | (HEADER_SIZE as u32 / 4);
+    let mut header = [0; HEADER_SIZE];
+    header[..4].copy_from_slice(&branch.to_le_bytes());
+    header[IMAGE_SIZE_AT..][..8].copy_from_slice(&memory_size.to_le_bytes());
+    header[IMAGE_SIZE_AT + 8..][..8].copy_from_slice(&FLAGS.to_le_bytes());
+    header[MAGIC_AT..][..4].copy_from_slice(&MAGIC);
+    header
+}
