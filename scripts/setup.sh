@@ -8,6 +8,7 @@
 set -euo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 export RUSTUP_AUTO_INSTALL=0 # a look at the toolchain must not download one
+unset RUST_BACKTRACE             # its frames would bury the reason
 
 readonly target=aarch64-unknown-none-softfloat
 readonly qemu_min=10

@@ -46,6 +46,8 @@ pub struct Machine {
 /// Ends a boot that cannot go on.
 pub fn unable(why: &dyn Display) -> ! {
     say!("\nafterglow cannot go on: {why}");
+    // A boot that says so has not crashed.
+    life::end_cleanly();
     power_off(Status::Unable)
 }
 
@@ -236,6 +238,7 @@ pub fn start_cores(machine: &Machine) -> usize {
     TICK_US.call_once(|| machine.options.tick_us);
     TICK.call_once(|| machine.found.virtual_timer);
     this_core_ready();
+    log::info!("core 0 runs (MPIDR {:#x})", this().mpidr());
     let registered = cores::register(machine.tree.cpus().filter_map(|cpu| match cpu {
         Ok(cpu) => Some(cpu.mpidr),
         Err(problem) => {
@@ -274,8 +277,9 @@ fn start_core(machine: &Machine, index: usize) {
         return log::error!("core {index} (MPIDR {mpidr:#x}) does not start: {error:?}");
     }
     if !cores::wait_online(index, arch::timer::frequency() / 1000 * CORE_START_MAX_MS) {
-        log::error!("core {index} (MPIDR {mpidr:#x}) was started and says nothing");
+        return log::error!("core {index} (MPIDR {mpidr:#x}) was started and says nothing");
     }
+    log::info!("core {index} runs (MPIDR {mpidr:#x})");
 }
 
 /// Ticks begin on this core: the one that looks for the stop word, and the ordinary one.

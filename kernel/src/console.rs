@@ -22,7 +22,7 @@ pub fn get() -> Option<&'static dyn Console> {
     CONSOLE.get().copied()
 }
 
-/// The console as something to format into. A line may be taken apart by another core's; records of the log are not.
+/// The console as something to format into, piece by piece: for what one core says alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Stdout;
 
@@ -35,10 +35,14 @@ impl Write for Stdout {
     }
 }
 
-/// Prints to the console.
+/// Prints to the console, in one piece where it is not longer than a line or two.
 pub fn print(arguments: Arguments<'_>) {
-    // Only `Stdout` could fail, and it does not.
-    let _ = Stdout.write_fmt(arguments);
+    let mut line = heapless::String::<400>::new();
+    match line.write_fmt(arguments) {
+        Ok(()) => drop(Stdout.write_str(&line)),
+        // Only `Stdout` could fail, and it does not.
+        Err(_) => drop(Stdout.write_fmt(arguments)),
+    }
 }
 
 /// Prints a line of the story.

@@ -39,14 +39,31 @@ impl<'m> Machine<'m> {
         let geometry = Geometry::new(SIZE, 2, CORES).unwrap();
         let mut header = Header::new(geometry);
         header.boot = 1;
-        let record = BankRecord { state: BankState::Recording, boot_id: BOOT_ID, boot: 1, cores: CORES, ..BankRecord::default() };
+        let record = BankRecord {
+            state: BankState::Recording,
+            boot_id: BOOT_ID,
+            boot: 1,
+            cores: CORES,
+            ..BankRecord::default()
+        };
         prepare(&ram, &geometry, 0, &record, &About { build: b"id", board: b"fake", schema: SCHEMA.as_bytes() });
         header.banks[0] = record;
         header.store(&ram);
         let clock = || StepClock::new(0, 3);
-        let writers = (0..CORES).map(|core| Writer::new(ram, clock(), Table, geometry, 0, BOOT_ID, core, Mode::default())).collect();
+        let writers = (0..CORES)
+            .map(|core| Writer::new(ram, clock(), Table, geometry, 0, BOOT_ID, core, Mode::default()))
+            .collect();
         let none = || Cell::new(0);
-        Self { ram, header, writers, deaf: None, stopped: none(), waits: none(), resets: none(), console: RefCell::default() }
+        Self {
+            ram,
+            header,
+            writers,
+            deaf: None,
+            stopped: none(),
+            waits: none(),
+            resets: none(),
+            console: RefCell::default(),
+        }
     }
 
     fn record(&self, events: u64) {
@@ -162,7 +179,15 @@ fn a_panic_is_told_by_the_next_boot_with_every_event() {
     assert!(intact, "{text}");
     assert_eq!(header.banks[0].state, BankState::Panicked);
     assert_eq!(header.crashes_in_a_row, 1);
-    for wanted in ["boot 1 panicked on core 0", "here.rs:1:2", "0x1000 0x2000", "core 3: stopped", "by FIQ", "number=2999", "panic: core=0"] {
+    for wanted in [
+        "boot 1 panicked on core 0",
+        "here.rs:1:2",
+        "0x1000 0x2000",
+        "core 3: stopped",
+        "by FIQ",
+        "number=2999",
+        "panic: core=0",
+    ] {
         assert!(text.contains(wanted), "{wanted} is missing in:\n{text}");
     }
     assert!(!text.contains('\x1b'), "what a region says never reaches a terminal raw");

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, LittleEndian, U32, U64};
+use object::Endianness;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ impl Image {
     }
 
     fn u64_at(&self, at: usize) -> u64 {
-        self.bytes[at..].first_chunk().map_or(0, |bytes| U64::<LittleEndian>::from_bytes(*bytes).get(LittleEndian))
+        self.bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
 

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod writer;
+
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kernel::command_line::{self, Options};
 use kernel::device_tree::{Placement, Tree, validate};
@@ -30,6 +33,9 @@ pub(crate) const SMALL: [&str; 12] = [
     "trees/banks",
     "trees/soc",
 ];
+
+/// Far more than reading any tree takes, and far less than a walk that is not linear would.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A compiled tree of `data/`.
 pub(crate) fn dtb(name: &str) -> Vec<u8> {
