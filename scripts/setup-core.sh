@@ -49,9 +49,9 @@ find_sources() { # apt options: "package=version" of the sources of exactly this
 }
 
 # An apt configuration beside the system's: own lists, own cache, own sources; same proxies, and signatures are checked as always.
-private_apt() { # suite
+private_apt() { # a line for its sources list
     mkdir -p "$work/lists" "$work/cache"
-    debian_source "$1" | sed 's/^deb \[/&target=Packages /' >"$work/sources.list" || return 1
+    echo "${1/\[/[target=Packages }" >"$work/sources.list"
     cat >"$work/apt.conf" <<END
 Dir::State::Lists "$work/lists";
 Dir::Cache "$work/cache";
@@ -65,17 +65,19 @@ END
 
 # Finds the package and leaves its library/ where cargo looks for it below our private sysroot.
 fetch_sources() {
-    local options=() package suite searched free
+    local options=() package suite source searched free
     local rust=$work/sysroot/lib/rustlib/src/rust
     command -v apt-get >/dev/null || die "the core of $target is missing and this system has no apt" "rustup target add $target"
     free=$(df -Pm "$work" | awk 'NR == 2 { print $4 }')
     [ "$free" -ge "$work_mib" ] || die "$work has only $free MiB left, $work_mib are needed" "set TMPDIR to a directory that has more"
+    : >"$work/log"
     package=$(find_sources)
     searched="the archives that apt knows"
     if [ -z "$package" ] && [ "$(system ID)" = debian ]; then
         for suite in $newer_suites; do
             say "looking for rust-src $version in $suite"
-            private_apt "$suite" || continue
+            source=$(debian_source "$suite")
+            private_apt "$source" || continue
             searched+=", $suite"
             options=(-c "$work/apt.conf")
             package=$(find_sources "${options[@]}")

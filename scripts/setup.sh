@@ -49,9 +49,11 @@ die() {
 missing=()  # for people: "what: why"
 packages=() # for apt
 
+wanted() { [[ " ${packages[*]} " == *" $1 "* ]]; } # package
+
 lacks() { # what, package
     missing+=("$1")
-    [[ " ${packages[*]} " == *" $2 "* ]] || packages+=("$2")
+    wanted "$2" || packages+=("$2")
 }
 
 qemu_version() { qemu-system-aarch64 --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\).*/\1/p'; }
@@ -148,7 +150,7 @@ failed() { # what did not work
     *"Could not get lock"* | *"Unable to acquire"*) reason="another package manager is at work: wait for it, then run this again" ;;
     *"dpkg was interrupted"*) reason="an earlier installation was cut off: run dpkg --configure -a as root, then this again" ;;
     *NO_PUBKEY* | *"is not signed"* | *EXPKEYSIG*) reason="apt has not the archive's key: install a newer debian-archive-keyring" ;;
-    *"Could not resolve"* | *"failure resolving"* | *"ould not connect"* | *"Unable to connect"* | *"timed out"* | *"Failed to fetch"*)
+    *"Could not resolve"* | *"failure resolving"* | *"ould not connect"* | *"Unable to connect"* | *"timed out"* | *"Failed to fetch"* | *"have a Release file"*)
         reason="the package mirror cannot be reached: check the network, the proxy and apt's sources" ;;
     *"Permission denied"*) reason="a file may not be written or run; if it is below ${TMPDIR:-/tmp}, set TMPDIR to another directory" ;;
     esac
@@ -161,8 +163,7 @@ failed() { # what did not work
 apt_bounds=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30)
 admin=() # what to put before a command that needs root
 
-as_admin() { attempt_admin 300 "$@"; }
-attempt_admin() { # seconds, command...: the time-out runs as root too, or it could not end what root runs
+attempt_as_root() { # as `attempt`; the time-out is root's too, or it could not end what root runs
     "${admin[@]}" timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1
 }
 
@@ -171,80 +172,96 @@ system() { # a field of os-release
     (. /etc/os-release 2>/dev/null && printf '%s' "${!1-}")
 }
 
-# All indexes that apt is configured for; both forms of its sources come out alike. Origin and label are known after an update.
-# shellcheck disable=SC2016 # the $(...) are apt's
-apt_indexes() { apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 2>/dev/null || true; }
+# What apt is configured to fetch, from both forms of its sources, whether fetched or not.
+configured() { { apt-get update --print-uris 2>/dev/null || true; } | sed -n "s/^'\([^']*\)'.*/\1/p"; }
 
+# The first archive that calls itself Debian; while apt has no lists, the first that has this release.
 debian_mirror() {
-    apt_indexes | awk -F'|' -v codename="$(system VERSION_CODENAME)" '
-        $1 != "Packages" || $6 ~ /^cdrom:/ { next }
-        $2 == "Debian" && $3 == "Debian" && !known { known = $6 }
-        $4 == codename && $5 == "main" && !guess { guess = $6 }
-        END { uri = known ? known : guess; sub(/\/$/, "", uri); print uri }'
+    local uri
+    # shellcheck disable=SC2016 # the $(...) are apt's
+    uri=$({ apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 2>/dev/null || true; } |
+        awk -F'|' '$1 == "Debian" && $2 == "Debian" && $3 !~ /^cdrom:/ && !uri { uri = $3 } END { print uri }')
+    [ -n "$uri" ] || uri=$(configured | sed -n "/^cdrom:/d; s|/dists/$(system VERSION_CODENAME)/InRelease\$||p" | head -n 1)
+    printf '%s' "${uri%/}"
 }
 
 debian_source() { # suite: a line for a sources list
     local keyring uri
     uri=$(debian_mirror)
+    [ -n "$uri" ] || die "apt's sources name no Debian mirror" "add one to /etc/apt/sources.list"
     for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
         [ ! -e "$keyring" ] || break
     done
-    [ -n "$uri" ] && [ -e "$keyring" ] || return 1
+    [ -e "$keyring" ] || die "$keyring is missing" "apt-get install debian-archive-keyring"
     printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$1"
 }
 
-become_admin() { # the commands that an administrator would have to run instead
+release=() # apt options: bookworm's backports first
+new_line='' # what our sources list has to say, if it does not yet
+
+plan_backports() {
+    release=(-o APT::Default-Release=bookworm-backports)
+    # Ours follows the mirror. Beside somebody else's line it could contradict that, and stop apt altogether.
+    [ -e "$backports_list" ] || ! configured | grep '/dists/bookworm-backports/main/' >/dev/null || return 0
+    new_line=$(debian_source bookworm-backports)
+    [ "$new_line" != "$(cat "$backports_list" 2>/dev/null)" ] || new_line=''
+}
+
+become_admin() {
+    local add="echo '$new_line' > $backports_list" first=()
+    [ -z "$new_line" ] || first=("$add")
     if [ "$(id -u)" -eq 0 ]; then
         admin=()
     elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }; then
         admin=(sudo -n env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C)
     else
-        die "only root may install packages, and there is no sudo to become root; ask an administrator to run:" "$@"
+        die "only root may install packages, and sudo does not let this user; ask an administrator to run:" "${first[@]}" \
+            "apt-get update" "apt-get install --no-install-recommends ${release[*]} ${packages[*]}"
     fi
+    [ -n "$new_line" ] || return 0
+    say "adding $backports_list: bookworm's own QEMU is too old"
+    attempt_as_root 10 sh -c "$add" || failed "writing $backports_list"
 }
 
-candidate() { # apt options: the major version of the QEMU that apt would install
-    { apt-cache "$@" policy qemu-system-arm 2>/dev/null || true; } | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9][0-9]*\).*/\2/p'
+updated=''
+update() { # once
+    [ -z "$updated" ] || return 1
+    updated=yes
+    say "updating apt's lists"
+    attempt_as_root 300 apt-get "${apt_bounds[@]}" update
+}
+
+candidate() { # the major version of the QEMU that apt would install
+    { apt-cache "${release[@]}" policy qemu-system-arm 2>/dev/null || true; } |
+        sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9][0-9]*\).*/\2/p'
+}
+
+# An old QEMU is not installed: it would only hide what is missing.
+refuse_old_qemu() {
+    local qemu
+    qemu=$(candidate)
+    [ "${qemu:-0}" -ge "$qemu_min" ] || update || true # some third party's list may fail: no reason to stop
+    qemu=$(candidate)
+    [ -n "$qemu" ] || failed "finding qemu-system-arm"
+    [ "$qemu" -lt "$qemu_min" ] || return 0
+    say "the QEMU of $(system PRETTY_NAME) is $qemu, too old to install: $qemu_advice"
+    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | grep -vx qemu-system-arm)
 }
 
 install_packages() {
-    local release=() commands=() line='' updated='' qemu
-    command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means:" "${packages[@]}"
-    if [[ " ${packages[*]} " == *" qemu-system-arm "* ]] && [ "$(system ID)-$(system VERSION_CODENAME)" = debian-bookworm ]; then
-        release=(-o APT::Default-Release=bookworm-backports)
-        if ! apt_indexes | grep -q '|bookworm-backports|main|'; then
-            line=$(debian_source bookworm-backports) || die "apt's sources name no Debian mirror, or its keyring is missing" \
-                "add a mirror to /etc/apt/sources.list and install debian-archive-keyring"
-            commands=("echo '$line' > $backports_list")
-        fi
-    fi
-    become_admin "${commands[@]}" "apt-get update" "apt-get install --no-install-recommends ${release[*]} ${packages[*]}"
-
-    if [ -n "$line" ]; then
-        say "adding $backports_list: bookworm's own QEMU is too old"
-        as_admin sh -c "${commands[0]}" || failed "writing $backports_list"
-    fi
-    update() { [ -n "$updated" ] || { updated=yes && say "updating apt's lists" && as_admin apt-get "${apt_bounds[@]}" update; }; }
-    if [[ " ${packages[*]} " == *" qemu-system-arm "* ]]; then
-        qemu=$(candidate "${release[@]}")
-        [ "${qemu:-0}" -ge "$qemu_min" ] || update || true # an unreachable third party's list is no reason to stop
-        qemu=$(candidate "${release[@]}")
-        [ -n "$qemu" ] || failed "finding qemu-system-arm"
-        if [ "$qemu" -lt "$qemu_min" ]; then
-            say "the QEMU of $(system PRETTY_NAME) is $qemu, too old to install: $qemu_advice"
-            packages=("${packages[@]/qemu-system-arm/}")
-        fi
-    fi
-    # shellcheck disable=SC2206 # an emptied name vanishes
-    packages=(${packages[*]})
+    local install=(apt-get "${apt_bounds[@]}" -y --no-install-recommends -o Dpkg::Options::=--force-confold)
+    command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means what these Debian packages hold:" "${packages[@]}"
+    ! wanted qemu-system-arm || [ "$(system ID)-$(system VERSION_CODENAME)" != debian-bookworm ] || plan_backports
+    become_admin
+    ! wanted qemu-system-arm || refuse_old_qemu
     [ "${#packages[@]}" -gt 0 ] || return 0
     say "installing ${packages[*]}"
+    install+=("${release[@]}" install "${packages[@]}")
     # The download is bounded. The installation is not: cut off, it would leave dpkg's database half-way.
-    local install=(apt-get "${apt_bounds[@]}" "${release[@]}" -y --no-install-recommends -o Dpkg::Options::=--force-confold install)
-    attempt_admin 900 "${install[@]}" --download-only "${packages[@]}" ||
-        { update && attempt_admin 900 "${install[@]}" --download-only "${packages[@]}"; } || failed "downloading packages"
+    attempt_as_root 900 "${install[@]}" --download-only ||
+        { update && attempt_as_root 900 "${install[@]}" --download-only; } || failed "downloading packages"
     : >"$work/log"
-    attempt_admin 0 "${install[@]}" "${packages[@]}" || failed "installing packages"
+    attempt_as_root 0 "${install[@]}" || failed "installing packages"
 }
 
 # --- the whole -------------------------------------------------------------------------------------------------------

@@ -45,3 +45,5 @@ pub mod entry;
 pub mod image;
 #[cfg(target_os = "none")]
 pub mod semihosting;
+#[cfg(target_os = "none")]
+pub mod unaligned;

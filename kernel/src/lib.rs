@@ -39,6 +39,8 @@ mod heap;
 #[cfg(target_os = "none")]
 pub mod life;
 #[cfg(target_os = "none")]
+pub mod measure;
+#[cfg(target_os = "none")]
 pub mod record;
 #[cfg(target_os = "none")]
 mod region_memory;

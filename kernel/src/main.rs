@@ -9,7 +9,7 @@
 mod target {
     use arch::entry::BootInfo;
     use kernel::boot::{self, phase};
-    use kernel::{ending, take_over, tell, work};
+    use kernel::{ending, measure, take_over, tell, work};
 
     /// Called by the entry code on the boot core: MMU on, its own stack, everything masked.
     #[unsafe(no_mangle)]
@@ -17,6 +17,9 @@ mod target {
         let machine = boot::discover(info);
         let taken = take_over::take_over(info, &machine);
         phase(1, "region taken over");
+        if machine.options.measure {
+            measure::report();
+        }
         let cores = boot::start_cores(&machine);
         phase(2, "cores started");
         let status = tell::crashes(&machine, &taken);

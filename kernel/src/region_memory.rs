@@ -3,7 +3,7 @@
 use crate::scale::Scale;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ring::check::{Crc32c, Table};
-use ring::seams::{Clock, Memory, Persist};
+use ring::seams::{Clock, Memory, Persist, store_rest};
 
 /// The mapped region.
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +54,31 @@ impl Memory for RegionMemory {
     #[inline(always)]
     fn load_u32(&self, at: u64) -> u32 {
         // SAFETY: see above.
-        unsafe { self.at::<u32>(at).read_unaligned() }
+        unsafe { arch::unaligned::load_u32(self.at(at)) }
     }
     #[inline(always)]
     fn load_u64(&self, at: u64) -> u64 {
         // SAFETY: see above.
-        unsafe { self.at::<u64>(at).read_unaligned() }
+        unsafe { arch::unaligned::load_u64(self.at(at)) }
     }
     #[inline(always)]
     fn store_u32(&self, at: u64, value: u32) {
         // SAFETY: see above.
-        unsafe { self.at::<u32>(at).write_unaligned(value) }
+        unsafe { arch::unaligned::store_u32(self.at(at), value) }
     }
     #[inline(always)]
     fn store_u64(&self, at: u64, value: u64) {
         // SAFETY: see above.
-        unsafe { self.at::<u64>(at).write_unaligned(value) }
+        unsafe { arch::unaligned::store_u64(self.at(at), value) }
+    }
+    #[inline]
+    fn store_bytes(&self, at: u64, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (i, word) in words.iter().enumerate() {
+            // SAFETY: see above; the bytes are readable.
+            self.store_u64(at + 8 * i as u64, unsafe { arch::unaligned::load_u64(word.as_ptr().cast()) });
+        }
+        store_rest(self, at + 8 * words.len() as u64, rest);
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {

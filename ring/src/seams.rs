@@ -13,10 +13,34 @@ pub trait Memory {
     fn store_u32(&self, at: u64, value: u32);
     /// Writes a u64, at any alignment.
     fn store_u64(&self, at: u64, value: u64);
+    /// Writes bytes at a multiple of 4, and zeros up to the next one.
+    #[inline]
+    fn store_bytes(&self, at: u64, bytes: &[u8]) {
+        let mut to = at;
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.store_u64(to, u64::from_le_bytes(*word));
+            to += 8;
+        }
+        store_rest(self, to, rest);
+    }
     /// Writes an aligned u64 after everything that was written before it (release): pairs with a live reader's acquire.
     fn publish_u64(&self, at: u64, value: u64);
     /// The address that a Linux kernel would see at this offset.
     fn address(&self, at: u64) -> u64;
+}
+
+/// The last few bytes of a [`Memory::store_bytes`], fewer than 8.
+#[inline]
+pub fn store_rest<M: Memory + ?Sized>(memory: &M, at: u64, rest: &[u8]) {
+    let mut word = [0; 8];
+    word[..rest.len()].copy_from_slice(rest);
+    let word = u64::from_le_bytes(word);
+    match rest.len() {
+        0 => {}
+        1..=4 => memory.store_u32(at, word as u32),
+        _ => memory.store_u64(at, word),
+    }
 }
 
 /// The way from the cache to memory that keeps its content over a reset.
@@ -75,6 +99,10 @@ impl<M: Memory> Memory for &M {
     #[inline(always)]
     fn store_u64(&self, at: u64, value: u64) {
         (**self).store_u64(at, value);
+    }
+    #[inline(always)]
+    fn store_bytes(&self, at: u64, bytes: &[u8]) {
+        (**self).store_bytes(at, bytes);
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {

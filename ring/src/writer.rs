@@ -166,23 +166,7 @@ impl<M: Memory> Slot<'_, M> {
     pub fn put_bytes(&self, at: usize, bytes: &[u8]) {
         let room = self.size.saturating_sub(at);
         debug_assert!(bytes.len() <= room && at.is_multiple_of(4));
-        let bytes = &bytes[..bytes.len().min(room)];
-        let mut to = self.fields + at as u64;
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.memory.store_u64(to, u64::from_le_bytes(*word));
-            to += 8;
-        }
-        let (halves, rest) = rest.as_chunks::<4>();
-        for half in halves {
-            self.memory.store_u32(to, u32::from_le_bytes(*half));
-            to += 4;
-        }
-        if !rest.is_empty() {
-            let mut last = [0; 4];
-            last[..rest.len()].copy_from_slice(rest);
-            self.memory.store_u32(to, u32::from_le_bytes(last));
-        }
+        self.memory.store_bytes(self.fields + at as u64, &bytes[..bytes.len().min(room)]);
     }
     /// Size of the fields, in bytes.
     #[must_use]

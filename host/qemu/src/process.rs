@@ -5,7 +5,7 @@
 //! it writes. All others look at the shared [`State`].
 
 use crate::permits::Permit;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use std::fmt;
 use std::io::{self, Read};
@@ -85,7 +85,8 @@ impl Shared {
 enum Message {
     Kill,
     Flooded,
-    OutputEnded,
+    /// Of the standard output or the standard error.
+    EndOfFile,
 }
 
 /// A running program; dropping it kills it and waits until it is gone.
@@ -113,20 +114,19 @@ impl Process {
         let (kept, to_keeper) = (shared.clone(), messages.clone());
         // The keeper starts the program, since the program dies with the thread that started it.
         let keeper = thread::spawn(move || {
-            let child = command.spawn();
-            drop(command);
-            let _ = match child {
-                Ok(child) => {
-                    let _ = started.send(Ok(()));
-                    let _permit = permit;
-                    Keeper { child, shared: kept, begin, deadline, received, messages: to_keeper }.keep();
-                    Ok(())
-                }
-                Err(error) => started.send(Err(error)),
+            let _permit = permit;
+            let (child, answer) = match command.spawn() {
+                Ok(child) => (Some(child), Ok(())),
+                Err(error) => (None, Err(error)),
             };
+            // Whoever starts a program waits for this.
+            let _ = started.send(answer);
+            if let Some(child) = child {
+                Keeper { child, open: 2, shared: kept, begin, deadline, received, messages: to_keeper }.keep();
+            }
         });
-        let answer = start.recv().map_err(|_| anyhow!("the thread that starts it is gone"));
-        answer?.with_context(|| format!("{name} cannot be started"))?;
+        let answer = start.recv().context("the thread that starts programs is gone")?;
+        answer.with_context(|| format!("{name} cannot be started"))?;
         Ok(Self { shared, keeper: Some(keeper), messages, deadline })
     }
 
@@ -185,6 +185,8 @@ impl Drop for Process {
 /// Waits for a program's end.
 struct Keeper {
     child: Child,
+    /// Outputs that have not ended.
+    open: u32,
     shared: Arc<Shared>,
     begin: Instant,
     deadline: Option<Instant>,
@@ -196,8 +198,8 @@ impl Keeper {
     fn keep(mut self) {
         let errors = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = self.child.stderr.take() {
-            let errors = errors.clone();
-            thread::spawn(move || read_errors(stderr, &errors));
+            let (errors, messages) = (errors.clone(), self.messages.clone());
+            thread::spawn(move || read_errors(stderr, &errors, &messages));
         }
         if let Some(stdout) = self.child.stdout.take() {
             let (shared, messages) = (self.shared.clone(), self.messages.clone());
@@ -209,13 +211,15 @@ impl Keeper {
         self.shared.changed.notify_all();
     }
 
-    /// Until the output ends, which is the first sign of an exit; then until the exit.
+    /// Until both outputs end, which is the first sign of an exit; then until the exit.
     fn wait(&mut self) -> Status {
-        match self.next_message() {
-            Ok(Message::OutputEnded) => {}
-            Ok(Message::Flooded) => return self.kill(Status::Flooded),
-            Err(RecvTimeoutError::Timeout) => return self.kill(Status::TimedOut),
-            Ok(Message::Kill) | Err(RecvTimeoutError::Disconnected) => return self.kill(Status::Killed),
+        while self.open > 0 {
+            match self.next_message() {
+                Ok(Message::EndOfFile) => self.open -= 1,
+                Ok(Message::Flooded) => return self.kill(Status::Flooded),
+                Err(RecvTimeoutError::Timeout) => return self.kill(Status::TimedOut),
+                Ok(Message::Kill) | Err(RecvTimeoutError::Disconnected) => return self.kill(Status::Killed),
+            }
         }
         loop {
             match self.child.try_wait() {
@@ -246,9 +250,11 @@ impl Keeper {
         let _ = self.child.kill();
         let exit = self.child.wait();
         let until = Instant::now() + LAST_OUTPUT;
-        while let Ok(message) = self.received.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if matches!(message, Message::OutputEnded) {
-                break;
+        while self.open > 0 {
+            match self.received.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Message::EndOfFile) => self.open -= 1,
+                Ok(_) => {}
+                Err(_) => break,
             }
         }
         match exit {
@@ -281,16 +287,17 @@ fn read_output(mut from: impl Read, shared: &Shared, messages: &Sender<Message>)
             break;
         }
     }
-    let _ = messages.send(Message::OutputEnded);
+    let _ = messages.send(Message::EndOfFile);
 }
 
-fn read_errors(mut from: impl Read, errors: &Mutex<Vec<u8>>) {
+fn read_errors(mut from: impl Read, errors: &Mutex<Vec<u8>>, messages: &Sender<Message>) {
     let mut chunk = vec![0; 1 << 12];
     while let Some(size) = read_some(&mut from, &mut chunk) {
         let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
         let room = ERRORS_MAX - errors.len();
         errors.extend(&chunk[..size.min(room)]);
     }
+    let _ = messages.send(Message::EndOfFile);
 }
 
 /// The size of the next piece; None at the end.

@@ -88,6 +88,8 @@ options! {
     loglevel: log::LevelFilter = log::LevelFilter::Info, LOG_LEVELS;
     /// Where the workload's pseudo random sequence starts.
     seed: u64 = 0, Expected::Number(0, u64::MAX);
+    /// Tells, before the cores are started, how many ticks of the counter an event costs (instructions, in QEMU with -icount).
+    measure: bool = false, Expected::Nothing;
     /// Only warnings and errors go to the console, whatever loglevel says.
     quiet: bool = false, Expected::Nothing;
 }

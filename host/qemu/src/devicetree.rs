@@ -1,0 +1,114 @@
+//! The device tree that a machine starts with: QEMU's own, and an overlay that adds the persistent region to it.
+//!
+//! QEMU dumps its tree with the machine options of the later run, dtc compiles the overlay, fdtoverlay applies it. The
+//! result stays in the cache under what it was made of, so that the next run has it at once.
+
+use crate::machine::Machine;
+use crate::{cache, installation, process};
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The source of an overlay.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Overlay {
+    source: String,
+}
+
+impl Overlay {
+    /// The one of boards/overlays that gives QEMU's `virt` its region: 8 MiB at 0x50000000.
+    #[must_use]
+    pub fn virt_region() -> Self {
+        Self::from_source(include_str!("../../../boards/overlays/virt-region.dtso"))
+    }
+
+    /// A region of another place and size, in bytes, of a machine with two address and two size cells.
+    #[must_use]
+    pub fn region(base: u64, size: u64) -> Self {
+        let cells = |value: u64| format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff);
+        Self::region_node(
+            &format!("persistent-ring@{base:x}"),
+            &format!("reg = <{} {}>;", cells(base), cells(size)),
+        )
+    }
+
+    /// A node with these properties under `/reserved-memory`; the properties are source text. For nodes that are wrong.
+    #[must_use]
+    pub fn region_node(name: &str, properties: &str) -> Self {
+        Self::from_source(format!(
+            r#"/dts-v1/;
+/plugin/;
+/ {{
+    fragment@0 {{
+        target-path = "/";
+        __overlay__ {{
+            #address-cells = <2>;
+            #size-cells = <2>;
+            reserved-memory {{
+                #address-cells = <2>;
+                #size-cells = <2>;
+                ranges;
+                {name} {{
+                    compatible = "afterglow,persistent-ring";
+                    {properties}
+                }};
+            }};
+        }};
+    }};
+}};
+"#
+        ))
+    }
+
+    /// Any overlay, as dtc's source text.
+    #[must_use]
+    pub fn from_source(source: impl Into<String>) -> Self {
+        Self { source: source.into() }
+    }
+
+    /// Any overlay, from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        Ok(Self::from_source(fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?))
+    }
+}
+
+/// The device tree that QEMU makes for a machine.
+///
+/// # Errors
+/// QEMU is missing, or does not know the machine or cannot say its tree.
+pub fn dumped(machine: &Machine) -> Result<PathBuf> {
+    let arguments = machine.machine_arguments();
+    let key = (machine.qemu()?.version(), &arguments);
+    cache::file(machine.board_name(), "dtb", &key, |path| {
+        let mut command = Command::new(machine.qemu()?.path());
+        let mut dump = OsString::from("dumpdtb=");
+        dump.push(crate::machine::option_value(path));
+        command.args(&arguments).arg("-machine").arg(dump).args(["-nic", "none", "-display", "none"]);
+        process::output(command).context("QEMU does not write its device tree")?;
+        Ok(())
+    })
+}
+
+/// The device tree that QEMU makes for a machine, with an overlay.
+///
+/// # Errors
+/// As [`dumped`]; dtc or fdtoverlay is missing; the overlay is wrong, or does not fit the tree.
+pub fn with_overlay(machine: &Machine, overlay: &Overlay) -> Result<PathBuf> {
+    let tree = dumped(machine)?;
+    let name = format!("{}-overlay", machine.board_name());
+    cache::file(&name, "dtb", &(&tree, overlay), |path| {
+        let (source, compiled) = (path.with_extension("dtso"), path.with_extension("dtbo"));
+        fs::write(&source, &overlay.source).context("the overlay cannot be written: free some space")?;
+        let mut dtc = Command::new("dtc");
+        dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&compiled).arg(&source);
+        installation::device_tree_tool(dtc).context("the overlay cannot be compiled")?;
+        let mut fdtoverlay = Command::new("fdtoverlay");
+        fdtoverlay.arg("-i").arg(&tree).arg("-o").arg(path).arg(&compiled);
+        installation::device_tree_tool(fdtoverlay).context("the overlay cannot be applied")
+    })
+}
