@@ -34,7 +34,8 @@ drop_ours() { # the stamp names our files: what rustup laid beside them stays
 }
 
 add_by_rustup() {
-    command -v rustup >/dev/null || return 1
+    # A rustc that is not rustup's gains nothing from what rustup adds elsewhere.
+    [ "$(rustup which rustc 2>/dev/null)" -ef "$sysroot/bin/rustc" ] || return 1
     say "adding $target by rustup (120 s at most)"
     attempt 120 rustup target add "$target" && [ "$(core_state)" = ready ] && return
     # Cut off, it may have left part of it behind. What it completed is among its components.
@@ -69,7 +70,7 @@ fetch_sources() {
     local rust=$work/sysroot/lib/rustlib/src/rust
     command -v apt-get >/dev/null || die "the core of $target is missing and this system has no apt" "rustup target add $target"
     free=$(df -Pm "$work" | awk 'NR == 2 { print $4 }')
-    [ "$free" -ge "$work_mib" ] || die "$work has only $free MiB left, $work_mib are needed" "set TMPDIR to a directory that has more"
+    [ "$free" -ge "$work_mib" ] || die "$work has $free MiB left, $work_mib are needed" "set TMPDIR to another directory"
     : >"$work/log"
     package=$(find_sources)
     searched="the archives that apt knows"
@@ -124,9 +125,9 @@ END
 source.crates-io.replace-with = "vendor"
 source.vendor.directory = "$private/src/rust/library/vendor"
 END
-    (cd "$work/empty" && attempt 900 env -i PATH="$PATH" HOME="$work" TMPDIR="$work" CARGO_HOME="$work/cargo" CARGO_NET_OFFLINE=true \
-        CARGO_TARGET_DIR="$work/target" RUSTC="$work/rustc" RUSTC_BOOTSTRAP=1 \
-        CARGO_ENCODED_RUSTFLAGS="${flags%?}" "$sysroot/bin/cargo" build --release --target "$target" \
+    (cd "$work/empty" && attempt 900 env -i PATH="$PATH" HOME="$work" TMPDIR="$work" CARGO_HOME="$work/cargo" \
+        CARGO_NET_OFFLINE=true CARGO_TARGET_DIR="$work/target" CARGO_ENCODED_RUSTFLAGS="${flags%?}" RUSTC="$work/rustc" \
+        RUSTC_BOOTSTRAP=1 "$sysroot/bin/cargo" build --release --target "$target" \
         -Zbuild-std=core,alloc -Zbuild-std-features=compiler-builtins-mem) || failed "building core and alloc"
     for crate in core alloc compiler_builtins; do
         built=("$work/target/$target/release/deps/lib$crate"-*.rlib)
@@ -135,7 +136,7 @@ END
     { echo "$commit" && (cd "$lib" && ls); } >"$private/$target/$stamp_name"
 }
 
-# A program that needs core, alloc and memcpy, built as cargo would: on stable, with plain rustc.
+# A program that needs core and memcpy, built as anybody's would be: without RUSTC_BOOTSTRAP or further flags.
 try_core() {
     cat >"$work/try.rs" <<'END'
 #![no_std]
@@ -152,7 +153,7 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     loop {}
 }
 END
-    attempt 60 env -u RUSTFLAGS "$work/rustc" --edition 2024 -O --target "$target" -o "$work/try" "$work/try.rs" || failed "trying the new core"
+    attempt 60 "$work/rustc" --edition 2024 -O --target "$target" -o "$work/try" "$work/try.rs" || failed "trying the new core"
 }
 
 lay_core() {

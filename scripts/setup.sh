@@ -8,11 +8,11 @@
 set -euo pipefail
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 export RUSTUP_AUTO_INSTALL=0 # a look at the toolchain must not download one
-unset RUST_BACKTRACE             # its frames would bury the reason
+unset RUST_BACKTRACE         # its frames would bury the reason
 
 readonly target=aarch64-unknown-none-softfloat
 readonly qemu_min=10
-readonly qemu_advice="take Debian 12 or 13 or Ubuntu 25.10, or build QEMU with --target-list=aarch64-softmmu --enable-plugins and put it first in PATH"
+readonly qemu_advice="take Debian 12 or 13 or Ubuntu 25.10, or build QEMU (--target-list=aarch64-softmmu --enable-plugins) into PATH"
 readonly backports_list=/etc/apt/sources.list.d/afterglow-backports.list
 
 # Commands that must exist: "command package why".
@@ -127,10 +127,9 @@ report() {
 
 # --- running things that may fail ------------------------------------------------------------------------------------
 
-work='' # a directory of this run's own, made when first needed
+work='' # a directory of this run's own
 
 make_work() {
-    [ -z "$work" ] || return 0
     work=$(mktemp -d) || die "no temporary directory can be made" "free some space, or set TMPDIR to a directory that has some"
     chmod 755 "$work" # apt drops its privileges to download
 }
@@ -140,7 +139,15 @@ trap 'exit 143' TERM
 
 # Runs a command quietly and for so many seconds at most; its words go to the log, which `failed` explains.
 attempt() { # seconds, command...
-    timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1
+    local status=0
+    "${as[@]}" timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1 || status=$?
+    [ "$status" -ne 124 ] || echo "error: cut off after $1 s" >>"$work/log"
+    return "$status"
+}
+as=() # what to put before the command; the time-out is root's too, or it could not end what root runs
+attempt_as_root() {
+    local as=("${admin[@]}")
+    attempt "$@"
 }
 
 failed() { # what did not work
@@ -150,9 +157,11 @@ failed() { # what did not work
     *"Could not get lock"* | *"Unable to acquire"*) reason="another package manager is at work: wait for it, then run this again" ;;
     *"dpkg was interrupted"*) reason="an earlier installation was cut off: run dpkg --configure -a as root, then this again" ;;
     *NO_PUBKEY* | *"is not signed"* | *EXPKEYSIG*) reason="apt has not the archive's key: install a newer debian-archive-keyring" ;;
-    *"Could not resolve"* | *"failure resolving"* | *"ould not connect"* | *"Unable to connect"* | *"timed out"* | *"Failed to fetch"* | *"have a Release file"*)
+    *"Could not resolve"* | *"failure resolving"* | *"ould not connect"* | *"Unable to connect"* | *"timed out"* | \
+        *"Failed to fetch"* | *"have a Release file"*)
         reason="the package mirror cannot be reached: check the network, the proxy and apt's sources" ;;
-    *"Permission denied"*) reason="a file may not be written or run; if it is below ${TMPDIR:-/tmp}, set TMPDIR to another directory" ;;
+    *"error: cut off after"*) reason="it took too long: check the network, then run this again" ;;
+    *"Permission denied"*) reason="a file may not be written or run; if that is below ${TMPDIR:-/tmp}, set TMPDIR" ;;
     esac
     grep -v '^ *$' "$work/log" | tail -n 8 >&2 || true
     die "$1: $reason"
@@ -160,12 +169,8 @@ failed() { # what did not work
 
 # --- packages --------------------------------------------------------------------------------------------------------
 
-apt_bounds=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30)
-admin=() # what to put before a command that needs root
-
-attempt_as_root() { # as `attempt`; the time-out is root's too, or it could not end what root runs
-    "${admin[@]}" timeout --foreground --kill-after=10 "$@" </dev/null >>"$work/log" 2>&1
-}
+apt_bounds=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+admin=() # what makes a command root's
 
 system() { # a field of os-release
     # shellcheck source=/dev/null
@@ -173,7 +178,7 @@ system() { # a field of os-release
 }
 
 # What apt is configured to fetch, from both forms of its sources, whether fetched or not.
-configured() { { apt-get update --print-uris 2>/dev/null || true; } | sed -n "s/^'\([^']*\)'.*/\1/p"; }
+configured() { { apt-get -o Debug::NoLocking=1 update --print-uris 2>/dev/null || true; } | sed -n "s/^'\([^']*\)'.*/\1/p"; }
 
 # The first archive that calls itself Debian; while apt has no lists, the first that has this release.
 debian_mirror() {
@@ -250,7 +255,7 @@ refuse_old_qemu() {
 
 install_packages() {
     local install=(apt-get "${apt_bounds[@]}" -y --no-install-recommends -o Dpkg::Options::=--force-confold)
-    command -v apt-get >/dev/null || die "this system has no apt-get; install by its own means what these Debian packages hold:" "${packages[@]}"
+    command -v apt-get >/dev/null || die "there is no apt-get here; install what these Debian packages hold:" "${packages[@]}"
     ! wanted qemu-system-arm || [ "$(system ID)-$(system VERSION_CODENAME)" != debian-bookworm ] || plan_backports
     become_admin
     ! wanted qemu-system-arm || refuse_old_qemu

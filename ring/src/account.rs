@@ -73,6 +73,8 @@ impl<C: Crc32c> CoreRing<'_, C> {
         account.refused[Refused::Discarded as usize] = 0;
         let refused_before_reserving = account.dropped();
 
+        // How many can have been in flight: those that the stopped core counted, or one on each level.
+        let mut in_flight = counters.filter(|c| c.last).map_or(LEVELS, |c| u64::from(c.in_flight));
         // The number of events reserved before the run that is being counted; unknown before the first good tag.
         let mut before: Option<u64> = None;
         let mut run = Run::default();
@@ -80,11 +82,14 @@ impl<C: Crc32c> CoreRing<'_, C> {
             if let Some(tag) = self.subbuf(sequence).tag {
                 match before {
                     None => account.overwritten = tag.reserved.saturating_sub(run.seen()),
-                    Some(start) => run.settle(&mut account, tag.reserved.saturating_sub(start), 0),
+                    Some(start) => {
+                        let open = in_flight.min(run.unfinished);
+                        in_flight -= run.settle(&mut account, tag.reserved.saturating_sub(start), open);
+                    }
                 }
                 if before.is_none() {
-                    let seen = run.seen();
-                    run.settle(&mut account, seen, 0);
+                    let (seen, open) = (run.seen(), in_flight.min(run.unfinished));
+                    in_flight -= run.settle(&mut account, seen, open);
                 }
                 before = Some(tag.reserved);
                 run = Run::default();
@@ -95,9 +100,9 @@ impl<C: Crc32c> CoreRing<'_, C> {
         }
         // The newest run: its end is known only from the counters of a core that was stopped in order.
         let start = before.unwrap_or(0);
-        let (expected, in_flight) = match counters {
-            Some(c) if c.last => (c.reserved.saturating_sub(start), u64::from(c.in_flight)),
-            _ => (run.seen(), LEVELS),
+        let expected = match counters {
+            Some(c) if c.last => c.reserved.saturating_sub(start),
+            _ => run.seen(),
         };
         let reserved = start + expected.max(run.events);
         run.settle(&mut account, expected, in_flight);
@@ -134,7 +139,8 @@ impl Run {
 
     /// Shares what is missing among its causes: first what was in flight; where all other holes are of one kind, the rest is
     /// of that kind; where there are both, each flipped hole cost one event and the stale lines the others.
-    fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) {
+    /// Returns how many were in flight.
+    fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) -> u64 {
         let missing = expected.saturating_sub(self.events);
         let is_damaged = self.stale + self.flipped > 0;
         let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished } else { in_flight });
@@ -143,5 +149,6 @@ impl Run {
         account.unfinished += unfinished;
         account.flipped += flipped;
         account.stale += damaged - flipped;
+        unfinished
     }
 }

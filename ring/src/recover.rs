@@ -372,8 +372,9 @@ impl<'a, C: Crc32c> Walk<'a, C> {
             committed: from < self.subbuf.commit_end(),
             after_gap: self.gap,
             followed: to.is_some(),
-            // Where the data ends anyway nothing tells an event in flight from bytes that were always there.
-            may_be_in_flight: self.in_flight && to.is_some(),
+            // In the newest sub-buffer nothing tells an event in flight at the end from bytes that were always there. An
+            // older one ends in a mark, or full: what is neither was being written when nested writers went on.
+            may_be_in_flight: self.in_flight && (to.is_some() || self.ring.newest > Some(self.subbuf.sequence)),
         };
         let verdict = judge(&facts);
         self.word = end;

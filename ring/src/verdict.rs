@@ -104,13 +104,13 @@ pub static TABLE: &[Row] = &[
     row(Check::Current,    NO,  NO,  ANY,     ANY, Verdict::BeyondCommit),
     row(Check::Current,    ANY, YES, ANY,     ANY, Verdict::AfterGap),
     row(Check::OlderLap,   YES, ANY, ANY,     ANY, Verdict::StaleLap),
-    row(Check::OlderLap,   NO,  ANY, YES,     YES, Verdict::Unfinished), // claimed, nothing of it written yet
+    row(Check::OlderLap,   NO,  ANY, ANY,     YES, Verdict::Unfinished), // claimed, nothing of it written yet
     row(Check::OlderLap,   NO,  ANY, YES,     NO,  Verdict::StaleLap),
-    row(Check::OlderLap,   NO,  ANY, NO,      ANY, Verdict::Free),
+    row(Check::OlderLap,   NO,  ANY, NO,      NO,  Verdict::Free),
     row(Check::BootBefore, YES, ANY, ANY,     ANY, Verdict::StaleBoot),
-    row(Check::BootBefore, NO,  ANY, YES,     YES, Verdict::Unfinished),
+    row(Check::BootBefore, NO,  ANY, ANY,     YES, Verdict::Unfinished),
     row(Check::BootBefore, NO,  ANY, YES,     NO,  Verdict::StaleBoot),
-    row(Check::BootBefore, NO,  ANY, NO,      ANY, Verdict::Free),
+    row(Check::BootBefore, NO,  ANY, NO,      NO,  Verdict::Free),
     row(Check::Nobody,     YES, ANY, ANY,     ANY, Verdict::Flipped),
     row(Check::Nobody,     NO,  ANY, ANY,     YES, Verdict::Unfinished),
     row(Check::Nobody,     NO,  ANY, YES,     NO,  Verdict::Flipped),

@@ -654,12 +654,9 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         if in_flight == 0 {
             self.publish(position);
         } else if !self.is_tagged(position.sequence()) {
-            // The claimer of this sub-buffer was interrupted before it wrote the tag. It knew the first event's time; the
-            // time of the last one is what is left of it, and the events' own absolute records say better.
-            let first = Position::new(0, position.sequence(), FIRST_WORD);
-            let counters = self.counters();
-            let events_here = self.events_in(position);
-            self.open_subbuf(first, self.state.stamp.get(), counters.reserved.saturating_sub(events_here));
+            // The claimer of this sub-buffer was interrupted before it wrote header and tag; only it knew what belongs there.
+            // Recovery does without them. But the commit word of an older lap must not vouch for anything.
+            self.memory.publish_u64(self.subbuf(position.sequence()) + SUBBUF_COMMIT, 0);
         }
         let closed =
             Closed { lines: 0, in_flight: in_flight as u32, reserved: self.write_counters(true, in_flight as u32) };
@@ -671,20 +668,6 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
         lines += self.memory.clean(self.counters_at(), crate::format::LINE_SIZE);
         Closed { lines, ..closed }
-    }
-
-    /// How many events were reserved in the open sub-buffer, as far as their framing tells.
-    fn events_in(&self, position: Position) -> u64 {
-        let subbuf = self.subbuf(position.sequence());
-        let (mut word, mut events) = (FIRST_WORD, 0);
-        while word < position.word() {
-            events += 1;
-            match event::frame(word, |w| self.memory.load_u32(subbuf + u64::from(w) * 4)) {
-                Frame::Event(event) => word += event.words,
-                _ => break,
-            }
-        }
-        events
     }
 
     fn write_counters(&self, last: bool, in_flight: u32) -> u64 {

@@ -111,6 +111,18 @@ fn two_levels_deep_at_sampled_pairs_of_steps() {
 
 #[test]
 fn a_core_stopped_at_every_step_loses_only_what_was_in_flight() {
+    stop_at_every_step(0);
+}
+
+#[test]
+fn last_words_at_every_step_are_kept_also_where_they_fill_the_next_sub_buffer() {
+    for last_words in [1, 2, 13] {
+        stop_at_every_step(last_words);
+    }
+}
+
+/// Stops a core at every step of events that cross a sub-buffer; the stop records so many events of its own first.
+fn stop_at_every_step(last_words: u64) {
     let points = run(&[], 2, 13, 300, 1);
     for at in 0..points {
         let (ram, bank, w) = machine();
@@ -121,6 +133,9 @@ fn a_core_stopped_at_every_step_loses_only_what_was_in_flight() {
         let handler: Box<dyn FnMut()> = {
             let (w, stopped) = (w.clone(), stopped.clone());
             Box::new(move || {
+                for number in 0..last_words {
+                    w.record(&Numbered { number: 1_000_000 + number, padding: 300 }).unwrap();
+                }
                 close(&w);
                 stopped.set(Some(ram.persistent()));
             })
@@ -141,7 +156,10 @@ fn a_core_stopped_at_every_step_loses_only_what_was_in_flight() {
             }
         });
         let region = stopped.take().expect("stopped");
-        let (account, events) = find(&region, bank, 0);
+        let (account, mut events) = find(&region, bank, 0);
+        let words = events.iter().filter(|e| e.0 >= 1_000_000).count() as u64;
+        assert_eq!(words, last_words, "stopped at {at}");
+        events.retain(|e| e.0 < 1_000_000);
         let last = events.last().map_or(0, |e| e.0 + 1);
         assert!(last >= committed.get(), "stopped at {at}: {last} of {} committed", committed.get());
         assert!(events.iter().zip(events.iter().skip(1)).all(|(a, b)| a.0 + 1 == b.0), "stopped at {at}: a gap");

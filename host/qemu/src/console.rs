@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 /// The words over the columns, as the kernel prints them.
-const HEADER: [&str; 8] =
-    ["core", "attempted", "recovered", "overwritten", "damaged", "unfinished", "dropped", "sum"];
+const HEADER: [&str; 8] = ["core", "attempted", "recovered", "overwritten", "damaged", "unfinished", "dropped", "sum"];
 
 /// One core's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,10 +28,7 @@ impl Overlay {
     #[must_use]
     pub fn region(base: u64, size: u64) -> Self {
         let cells = |value: u64| format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff);
-        Self::region_node(
-            &format!("persistent-ring@{base:x}"),
-            &format!("reg = <{} {}>;", cells(base), cells(size)),
-        )
+        Self::region_node(&format!("persistent-ring@{base:x}"), &format!("reg = <{} {}>;", cells(base), cells(size)))
     }
 
     /// A node with these properties under `/reserved-memory`; the properties are source text. For nodes that are wrong.

@@ -1,9 +1,9 @@
 //! Turns the kernel's ELF file into the flat image that boot loaders load, as `objcopy -O binary` would, and measures it.
 
 use anyhow::{Context, Result, ensure};
+use object::Endianness;
 use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::Endianness;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ impl Image {
     /// The file cannot be read, or is neither.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let image = if bytes.starts_with(&object::elf::ELFMAG) { Self::from_elf(&bytes) } else { Self::from_flat(bytes) };
+        let image =
+            if bytes.starts_with(&object::elf::ELFMAG) { Self::from_elf(&bytes) } else { Self::from_flat(bytes) };
         image.with_context(|| format!("{} is not a kernel that can be booted", path.display()))
     }
 
@@ -121,4 +122,76 @@ pub fn header(memory_size: u64) -> [u8; HEADER_SIZE] {
     header[IMAGE_SIZE_AT + 8..][..8].copy_from_slice(&FLAGS.to_le_bytes());
     header[MAGIC_AT..][..4].copy_from_slice(&MAGIC);
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOAD: u32 = 1;
+    const NOTE: u32 = 4;
+
+    /// An ELF with these segments, each (type, physical address, content).
+    fn elf(segments: &[(u32, u64, &[u8])]) -> Vec<u8> {
+        const ET_DYN: u16 = 3;
+        const EM_AARCH64: u16 = 183;
+        let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+        elf.resize(16, 0);
+        elf.extend([ET_DYN, EM_AARCH64, 1, 0].map(u16::to_le_bytes).as_flattened());
+        elf.extend([0, 64, 0].map(u64::to_le_bytes).as_flattened()); // entry, program headers, section headers
+        elf.extend([0, 0, 64, 56, segments.len() as u16, 64, 0, 0].map(u16::to_le_bytes).as_flattened());
+        let mut at = (64 + 56 * segments.len()) as u64;
+        for (kind, address, content) in segments {
+            let size = content.len() as u64;
+            elf.extend([*kind, 5].map(u32::to_le_bytes).as_flattened());
+            elf.extend([at, 0x77_0000, *address, size, size + 0x1000, 4096].map(u64::to_le_bytes).as_flattened());
+            at += size;
+        }
+        elf.extend(segments.iter().flat_map(|(_, _, content)| *content));
+        elf
+    }
+
+    #[test]
+    fn segments_are_laid_out_by_physical_address_without_what_is_not_in_the_file() {
+        let (head, data) = (header(0x9000), [1, 2, 3]);
+        let elf = elf(&[
+            (LOAD, 0x4020_1000, &data),
+            (NOTE, 0, b"a note"),
+            (LOAD, 0x4020_0000, &head),
+            (LOAD, 0x4060_0000, &[]),
+        ]);
+        let image = Image::from_elf(&elf).unwrap();
+        assert_eq!(image.bytes()[..64], head);
+        assert!(image.bytes()[64..0x1000].iter().all(|byte| *byte == 0));
+        assert_eq!(image.bytes()[0x1000..], data);
+        assert_eq!((image.file_size(), image.memory_size(), image.text_offset()), (0x1003, 0x9000, 0));
+    }
+
+    #[test]
+    fn what_is_no_kernel_says_why() {
+        let head = header(0);
+        let cases: [(Vec<u8>, &str); 6] = [
+            (vec![0; 100], "arm64 Image header"),
+            (head[..63].to_vec(), "arm64 Image header"),
+            (b"\x7fELF\x01".to_vec(), "64-bit ELF"),
+            (elf(&[(NOTE, 0, b"")]), "no loadable segment"),
+            (elf(&[(LOAD, 0, &[0; 64])]), "arm64 Image header"),
+            (elf(&[(LOAD, 0, &head), (LOAD, 1 << 40, &head)]), "far apart"),
+        ];
+        for (bytes, why) in cases {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let error = format!("{:#}", Image::load(file.path()).unwrap_err());
+            assert!(error.contains(why) && error.contains("not a kernel"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_elf_is_an_error() {
+        let whole = elf(&[(LOAD, 0x4020_0000, &header(0x9000))]);
+        assert!(Image::from_elf(&whole).is_ok());
+        for size in 0..whole.len() {
+            assert!(Image::from_elf(&whole[..size]).is_err(), "{size}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::{env, fs};
 
 /// The oldest QEMU that has what the project needs: the raspi4b machine, and a plugin interface with registers.
-pub const OLDEST: u32 = 10;
+const OLDEST: u32 = 10;
 
 const FIX: &str = "run scripts/setup.sh, which installs it";
 

@@ -302,7 +302,10 @@ impl Machine {
     }
 
     pub(crate) fn qemu(&self) -> Result<&Qemu> {
-        self.qemu.as_ref().map_or_else(Qemu::find, Ok)
+        match &self.qemu {
+            Some(qemu) => Ok(qemu),
+            None => Qemu::find(),
+        }
     }
 
     pub(crate) fn board_name(&self) -> &'static str {
@@ -347,7 +350,9 @@ impl Machine {
         self.add_kernel(&mut arguments)?;
         match &self.tree {
             Tree::Qemus | Tree::Handed(_) => {}
-            Tree::Overlay(overlay) => arguments.extend(["-dtb".into(), devicetree::with_overlay(self, overlay)?.into()]),
+            Tree::Overlay(overlay) => {
+                arguments.extend(["-dtb".into(), devicetree::with_overlay(self, overlay)?.into()])
+            }
             Tree::File(path) => arguments.extend(["-dtb".into(), path.into()]),
         }
         if let Some(run) = run {
@@ -382,7 +387,8 @@ impl Machine {
             if there != wanted || ram.base() != self.board.ram_base() {
                 bail!("the RAM was made for another machine: it has {there:#x} bytes, this machine {wanted:#x}");
             }
-            let mut object = OsString::from(format!("memory-backend-file,id=ram,share=on,size={}B,mem-path=", ram.size()));
+            let mut object =
+                OsString::from(format!("memory-backend-file,id=ram,share=on,size={}B,mem-path=", ram.size()));
             object.push(option_value(ram.path()));
             arguments.extend(["-object".into(), object, "-machine".into(), "memory-backend=ram".into()]);
         }
@@ -393,9 +399,9 @@ impl Machine {
             arguments.extend(["-qmp".into(), socket]);
         }
         if !self.traces.is_empty() {
-            for event in &self.traces {
-                arguments.extend(["-d".into(), OsString::from(format!("trace:{event}"))]);
-            }
+            // One -d: of several QEMU takes the last.
+            let events: Vec<String> = self.traces.iter().map(|event| format!("trace:{event}")).collect();
+            arguments.extend(["-d".into(), OsString::from(events.join(","))]);
             arguments.extend(["-D".into(), trace_log(run).into()]);
         }
         Ok(())
@@ -422,7 +428,11 @@ pub(crate) fn quoted<'a>(words: impl Iterator<Item = &'a OsStr>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
     let words = words.map(|word| {
         let word = word.to_string_lossy();
-        if !word.is_empty() && word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+        if !word.is_empty() && word.chars().all(plain) {
+            word.into_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -94,7 +94,6 @@ pub(crate) struct Process {
     shared: Arc<Shared>,
     keeper: Option<JoinHandle<()>>,
     messages: Sender<Message>,
-    deadline: Option<Instant>,
 }
 
 impl Process {
@@ -127,15 +126,11 @@ impl Process {
         });
         let answer = start.recv().context("the thread that starts programs is gone")?;
         answer.with_context(|| format!("{name} cannot be started"))?;
-        Ok(Self { shared, keeper: Some(keeper), messages, deadline })
+        Ok(Self { shared, keeper: Some(keeper), messages })
     }
 
     /// Looks at the state each time it changes, until `look` finds something or the time is up.
-    pub(crate) fn wait_for<T>(
-        &self,
-        until: Option<Instant>,
-        mut look: impl FnMut(&State) -> Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn wait_for<T>(&self, until: Option<Instant>, mut look: impl FnMut(&State) -> Option<T>) -> Option<T> {
         let mut state = self.shared.lock();
         loop {
             if let Some(found) = look(&state) {
@@ -152,11 +147,6 @@ impl Process {
     /// Looks at the state now.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.shared.lock())
-    }
-
-    /// When it is killed if it still runs.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
     }
 
     /// Waits for its end, which the limit makes certain.
@@ -337,4 +327,59 @@ pub(crate) fn output(command: Command) -> Result<Vec<u8>> {
         bail!("{line}\n{}: {}", ended.status, String::from_utf8_lossy(&ended.errors).trim());
     }
     Ok(process.look(|state| state.output.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn shell(script: &str, limit: Duration) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Process::start(command, limit, None).unwrap()
+    }
+
+    #[test]
+    fn every_way_to_end_has_its_own_status() {
+        let short = Duration::from_millis(200);
+        let cases = [
+            ("exit 5", PATIENCE, Status::Exit(5)),
+            ("kill -TERM $$", PATIENCE, Status::Signal(15)),
+            ("exec sleep 1000", short, Status::TimedOut),
+            ("exec >&- 2>&-; exec sleep 1000", short, Status::TimedOut),
+            ("exec yes", PATIENCE, Status::Flooded),
+            ("exec cat", PATIENCE, Status::Exit(0)),
+            // Somebody else holds the output open: what ended, ended.
+            ("sleep 3 & exit 6", short, Status::Exit(6)),
+        ];
+        for (script, limit, status) in cases {
+            assert_eq!(shell(script, limit).wait().status, status, "{script}");
+        }
+    }
+
+    #[test]
+    fn all_output_is_there_at_the_end() {
+        let process = shell("echo out; echo err >&2; printf no-newline", PATIENCE);
+        assert_eq!(process.wait().errors, b"err\n");
+        assert_eq!(process.look(|state| state.output.clone()), b"out\nno-newline");
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        let process = shell("echo $$; exec sleep 1000", PATIENCE);
+        let line = process.wait_for(None, |state| state.output.ends_with(b"\n").then(|| state.output.clone())).unwrap();
+        let pid = String::from_utf8(line).unwrap();
+        let entry = std::path::Path::new("/proc").join(pid.trim());
+        assert!(entry.exists());
+        drop(process);
+        assert!(!entry.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_an_error() {
+        let error = Process::start(Command::new("/no/such/program"), PATIENCE, None).err().unwrap();
+        assert_eq!(error.to_string(), "/no/such/program cannot be started");
+    }
 }

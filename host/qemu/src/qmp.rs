@@ -32,7 +32,9 @@ impl Qmp {
                     ensure!(Instant::now() < deadline, "QEMU does not open its QMP socket");
                     std::thread::sleep(POLL);
                 }
-                Err(error) => return Err(error).context("QEMU's QMP socket cannot be opened: is TMPDIR too long a path?"),
+                Err(error) => {
+                    return Err(error).context("QEMU's QMP socket cannot be opened: is TMPDIR too long a path?");
+                }
             }
         };
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -110,7 +112,9 @@ impl Qmp {
                     return message;
                 }
                 Ok(_) => bail!("QEMU closed its QMP socket"),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                }
                 Err(error) => return Err(error).context("QEMU's QMP socket cannot be read"),
             }
         }

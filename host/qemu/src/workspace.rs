@@ -52,6 +52,9 @@ fn build() -> Result<PathBuf> {
             executable = Some(PathBuf::from(path));
         }
     }
-    ensure!(output.status.success(), "the kernel cannot be built: run scripts/setup.sh, then cargo build --release -p kernel");
+    ensure!(
+        output.status.success(),
+        "the kernel cannot be built: run scripts/setup.sh, then cargo build --release -p kernel"
+    );
     executable.context("cargo built no executable for the package kernel")
 }

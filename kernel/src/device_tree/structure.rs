@@ -164,7 +164,7 @@ fn block<'a>(tree: &'a [u8], name: &'static str, offset: u32, size: u32, align: 
     let error = TreeError::BadBlock { block: name, offset, size };
     let start = usize::try_from(offset).map_err(|_| error)?;
     let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size)).ok_or(error)?;
-    if start < HEADER || !offset.is_multiple_of(align) || !size.is_multiple_of(align) {
+    if start < HEADER || !offset.is_multiple_of(align) {
         return Err(error);
     }
     tree.get(start..end).ok_or(error)
