@@ -16,7 +16,7 @@ pub unsafe fn load_u32(at: *const u32) -> u32 {
     let value: u32;
     // SAFETY: the caller's promise.
     unsafe {
-        asm!("ldr {value:w}, [{at}]", value = lateout(reg) value, at = in(reg) at, options(nostack, preserves_flags, readonly))
+        asm!("ldr {value:w}, [{at}]", value = lateout(reg) value, at = in(reg) at, options(nostack, preserves_flags, readonly));
     };
     value
 }
@@ -31,7 +31,7 @@ pub unsafe fn load_u64(at: *const u64) -> u64 {
     let value: u64;
     // SAFETY: the caller's promise.
     unsafe {
-        asm!("ldr {value}, [{at}]", value = lateout(reg) value, at = in(reg) at, options(nostack, preserves_flags, readonly))
+        asm!("ldr {value}, [{at}]", value = lateout(reg) value, at = in(reg) at, options(nostack, preserves_flags, readonly));
     };
     value
 }

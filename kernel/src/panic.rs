@@ -160,7 +160,9 @@ pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
         Role::First => {
             around.others.request();
             (around.at)(Step::Stop);
-            recorder.map(|recorder| record(progress, what, recorder));
+            if let Some(recorder) = recorder {
+                record(progress, what, recorder);
+            }
             (around.at)(Step::Say);
             let _ = announce(what, &mut out);
             (around.at)(Step::Wait);

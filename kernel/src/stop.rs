@@ -136,7 +136,9 @@ pub fn record_means(name: &str) -> StopMeans {
 }
 
 /// The board's name for what the command line forces; `None` leaves the choice.
-#[must_use]
+///
+/// # Errors
+/// The word on the command line, for a means that this kernel does not have yet.
 pub fn forced(stop: crate::command_line::Stop) -> Result<Option<boards::stop::Means>, &'static str> {
     use crate::command_line::Stop;
     let name = match stop {

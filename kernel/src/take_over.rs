@@ -14,7 +14,7 @@ use ring::check::{Crc32c, Table};
 use ring::format::{BANKS_MAX, Geometry};
 use ring::records::{BankRecord, BankState};
 use ring::region::{Found, Header, inspect, rebuild};
-use ring::writer::{CleanAt, Mode, WhenFull, Writer};
+use ring::writer::{CleanAt, Mode, Target, WhenFull, Writer};
 
 /// What this boot does, and what it may tell of the ones before.
 pub struct Taken {
@@ -120,7 +120,13 @@ fn record_into(info: &BootInfo, machine: &Machine, mut header: Header, bank: u32
     for core in 0..geometry.cores.min(MAX_CORES as u32) {
         trace::install(
             core as usize,
-            Writer::new(*memory, clock, crc, geometry, bank, record.boot_id, core, mode(&machine.options)),
+            Writer::new(
+                *memory,
+                clock,
+                crc,
+                Target { geometry, bank, boot_id: record.boot_id, core },
+                mode(&machine.options),
+            ),
         );
     }
     say!("  recording  boot {} into bank {bank}, checks by {}", record.boot, crc.name());

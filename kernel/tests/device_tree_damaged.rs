@@ -78,152 +78,104 @@ fn reservations_without_an_end_are_refused() {
     assert_eq!(refused(&endless), TreeError::EndlessReservations);
 }
 
+/// A way to write a tree, but for its end token.
+type Write = fn(&mut Writer) -> &mut Writer;
+
+fn tree(write: impl Fn(&mut Writer) -> &mut Writer) -> Vec<u8> {
+    let mut writer = Writer::default();
+    write(&mut writer);
+    writer.finish()
+}
+
+#[test]
+fn nops_may_stand_between_any_two_tokens() {
+    let trees: [Write; 2] = [
+        |w| w.begin("").end(),
+        |w| {
+            w.token(NOP)
+                .begin("")
+                .token(NOP)
+                .property("a", b"x")
+                .token(NOP)
+                .begin("b")
+                .end()
+                .token(NOP)
+                .end()
+                .token(NOP)
+        },
+    ];
+    for write in trees {
+        assert!(validate(&tree(write)).is_ok());
+    }
+}
+
+const BAD_NODE: &str = "a node whose name is empty, too long or not printable";
+const BAD_PROPERTY: &str = "a property whose name is empty, too long or not printable";
+const PAST_THE_END: &str = "a name or property that goes past the structure block";
+
 #[test]
 fn the_structure_is_checked_token_by_token() {
-    let tree = |write: &dyn Fn(&mut Writer)| {
-        let mut writer = Writer::default();
-        write(&mut writer);
-        writer.finish()
-    };
-    let name = |tree: &[u8]| what_is_damaged(tree).0;
-    assert!(
-        validate(&tree(&|w| {
-            w.begin("").end();
-        }))
-        .is_ok()
-    );
-    assert!(
-        validate(&tree(&|w| {
-            w.token(NOP).begin("").token(NOP).property("a", b"x").token(NOP).end().token(NOP);
-        }))
-        .is_ok()
-    );
-    assert_eq!(name(&tree(&|_| {})), "the tree has no root node");
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("");
-        })),
-        "the tree ends inside a node"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("").end().end();
-        })),
-        "a node ends which never began"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("").end().begin("").end();
-        })),
-        "a second root node"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("").token(5).end();
-        })),
-        "an unknown token"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("").end().token(END);
-        })),
-        "something follows the end token"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.property("a", b"x").begin("").end();
-        })),
-        "a property behind a child node"
-    );
-    assert_eq!(
-        name(&tree(&|w| {
-            w.begin("").begin("a").end().property("a", b"x").end();
-        })),
-        "a property behind a child node"
-    );
-    let bad_node = "a node whose name is empty, too long or not printable";
-    for bad in ["", "a/b", "\u{1b}[2J", "é", "a\tb"] {
-        assert_eq!(
-            name(&tree(&|w| {
-                w.begin("").begin(bad).end().end();
-            })),
-            bad_node,
-            "{bad:?}"
-        );
-        // Only a child's name may not be empty or contain a slash; the root's is empty.
-        assert_eq!(
-            validate(&tree(&|w| {
-                w.begin(bad).end();
-            }))
-            .is_ok(),
-            bad.is_empty(),
-            "{bad:?}"
-        );
+    let damaged: [(&str, Write); 16] = [
+        ("the tree has no root node", |w| w),
+        ("the tree ends inside a node", |w| w.begin("")),
+        ("a node ends which never began", |w| w.begin("").end().end()),
+        ("a second root node", |w| w.begin("").end().begin("").end()),
+        ("an unknown token", |w| w.begin("").token(5).end()),
+        ("something follows the end token", |w| w.begin("").end().token(END)),
+        ("a property behind a child node", |w| w.property("a", b"x").begin("").end()),
+        ("a property behind a child node", |w| w.begin("").begin("b").end().property("a", b"x").end()),
+        (BAD_PROPERTY, |w| w.begin("").property("", b"x").end()),
+        (BAD_PROPERTY, |w| w.begin("").property("\u{1b}", b"x").end()),
+        (BAD_PROPERTY, |w| w.begin("").property("é", b"x").end()),
+        (BAD_PROPERTY, |w| w.begin("").property_at(1000, b"x").end()),
+        (BAD_PROPERTY, |w| w.unterminated_strings().begin("").property_at(0, b"x").end()),
+        (PAST_THE_END, |w| w.begin("").property("a", b"x").token(PROPERTY).token(1000).token(0)),
+        (PAST_THE_END, |w| w.begin("").property("a", b"x").token(PROPERTY).token(u32::MAX).token(0)),
+        ("nodes nested deeper than 16 levels", |w| nested(w, LEVELS + 1)),
+    ];
+    for (what, write) in damaged {
+        assert_eq!(what_is_damaged(&tree(write)).0, what);
     }
-    let long = |length| {
-        tree(&move |w: &mut Writer| {
-            w.begin("").begin(&"n".repeat(length)).end().end();
-        })
-    };
-    assert!(validate(&long(255)).is_ok());
-    assert_eq!(name(&long(256)), bad_node);
-    let bad_property = "a property whose name is empty, too long or not printable";
-    let named = |name: &'static str| {
-        tree(&move |w: &mut Writer| {
-            w.begin("").property(name, b"x").end();
-        })
-    };
-    for bad in ["", "\u{1b}", "é"] {
-        assert_eq!(name(&named(bad)), bad_property, "{bad:?}");
+    let mut cut = tree(|w| w.begin("").end());
+    cut[36..40].copy_from_slice(&12u32.to_be_bytes());
+    assert_eq!(what_is_damaged(&cut).0, "the structure block ends without its end token");
+    // The offset is where the token is: behind header, reservations, and the root's begin and name.
+    assert_eq!(what_is_damaged(&tree(|w| w.begin("").token(5).end())), ("an unknown token", HEADER + 16 + 8));
+}
+
+fn nested(writer: &mut Writer, levels: usize) -> &mut Writer {
+    writer.begin("");
+    for _ in 1..levels {
+        writer.begin("n");
     }
-    let outside = tree(&|w| {
-        w.begin("").property_at(1000, b"x").end();
-    });
-    assert_eq!(name(&outside), bad_property);
-    let unterminated = tree(&|w| {
-        w.strings = b"abc".to_vec();
-        w.begin("").property_at(0, b"x").end();
-    });
-    assert_eq!(name(&unterminated), bad_property);
-    let past = tree(&|w| {
-        w.begin("").token(PROPERTY).token(1000).token(0);
-        w.strings = b"a\0".to_vec();
-    });
-    assert_eq!(name(&past), "a name or property that goes past the structure block");
-    let huge = tree(&|w| {
-        w.begin("").token(PROPERTY).token(u32::MAX).token(0);
-        w.strings = b"a\0".to_vec();
-    });
-    assert_eq!(name(&huge), "a name or property that goes past the structure block");
-    let nested = |levels: usize| {
-        tree(&move |w: &mut Writer| {
-            w.begin("");
-            (1..levels).for_each(|_| {
-                w.begin("n");
-            });
-            (0..levels).for_each(|_| {
-                w.end();
-            });
-        })
-    };
-    assert_eq!(name(&nested(LEVELS + 1)), "nodes nested deeper than 16 levels");
-    let deepest = nested(LEVELS);
-    let deepest = validate(&deepest).unwrap();
+    for _ in 0..levels {
+        writer.end();
+    }
+    writer
+}
+
+#[test]
+fn nodes_may_be_nested_as_deep_as_the_walk_goes() {
+    let bytes = tree(|w| nested(w, LEVELS));
+    let deepest = validate(&bytes).unwrap();
     assert_eq!(deepest.node(&"/n".repeat(LEVELS - 1)).unwrap().path().to_string(), "/n".repeat(LEVELS - 1));
     let mut walk = deepest.walk();
-    assert_eq!(std::iter::from_fn(|| walk.advance().map(|_| ())).count(), LEVELS - 1, "the walk goes as deep");
-    let mut cut = tree(&|w| {
-        w.begin("").end();
-    });
-    cut[36..40].copy_from_slice(&12u32.to_be_bytes());
-    assert_eq!(name(&cut), "the structure block ends without its end token");
-    // The offset is where the token is: behind header, reservations, and the root's begin and name.
-    assert_eq!(
-        what_is_damaged(&tree(&|w| {
-            w.begin("").token(5).end();
-        })),
-        ("an unknown token", HEADER + 16 + 8)
-    );
+    assert_eq!(std::iter::from_fn(|| walk.advance().map(|_| ())).count(), LEVELS - 1);
+}
+
+#[test]
+fn names_are_printable_and_of_a_reasonable_length() {
+    for bad in ["", "a/b", "\u{1b}[2J", "é", "a\tb"] {
+        assert_eq!(what_is_damaged(&tree(|w| w.begin("").begin(bad).end().end())).0, BAD_NODE, "{bad:?}");
+        // The root's name is empty; a child's is not.
+        assert_eq!(validate(&tree(|w| w.begin(bad).end())).is_ok(), bad.is_empty(), "{bad:?}");
+    }
+    let long = |length| tree(|w| w.begin("").begin(&"n".repeat(length)).end().end());
+    assert!(validate(&long(255)).is_ok());
+    assert_eq!(what_is_damaged(&long(256)).0, BAD_NODE);
+    let long = |length| tree(|w| w.begin("").property(&"p".repeat(length), b"").end());
+    assert!(validate(&long(255)).is_ok());
+    assert_eq!(what_is_damaged(&long(256)).0, BAD_PROPERTY);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use ring::records::{BankRecord, BankState, PANIC_REGISTERS, StopMeans, StopOutco
 use ring::recover::Bank;
 use ring::region::{Found, Header, inspect};
 use ring::seams::{Console, Persist, Reset, StopOthers};
-use ring::writer::{Mode, Writer};
+use ring::writer::{Mode, Target, Writer};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -51,7 +51,9 @@ impl<'m> Machine<'m> {
         header.store(&ram);
         let clock = || StepClock::new(0, 3);
         let writers = (0..CORES)
-            .map(|core| Writer::new(ram, clock(), Table, geometry, 0, BOOT_ID, core, Mode::default()))
+            .map(|core| {
+                Writer::new(ram, clock(), Table, Target { geometry, bank: 0, boot_id: BOOT_ID, core }, Mode::default())
+            })
             .collect();
         let none = || Cell::new(0);
         Self {

@@ -26,6 +26,7 @@ pub struct Header {
 }
 
 /// What a region turned out to be.
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to put the large one behind")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// One of ours.
@@ -90,7 +91,7 @@ impl Header {
         self.generation = self.generation.wrapping_add(1);
         for page in [Geometry::HEADER_A, self.geometry.header_b()] {
             let put = |line: Line, number: u32| {
-                line.store(memory, page + u64::from(number) * LINE_SIZE, seed(), number, self.generation)
+                line.store(memory, page + u64::from(number) * LINE_SIZE, seed(), number, self.generation);
             };
             let g = &self.geometry;
             put(

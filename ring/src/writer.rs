@@ -196,6 +196,40 @@ pub struct Closed {
     pub reserved: u64,
 }
 
+/// Which ring a writer fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The region's places.
+    pub geometry: Geometry,
+    /// The bank of this boot.
+    pub bank: u32,
+    /// This boot's id.
+    pub boot_id: u32,
+    /// The core.
+    pub core: u32,
+}
+
+/// An event that somebody wants to write.
+#[derive(Clone, Copy)]
+struct Asked {
+    id: u16,
+    /// Bytes of its fields.
+    size: usize,
+    shape: Shape,
+    /// How many levels were writing before this one.
+    depth: u64,
+}
+
+/// A place that has been claimed for it.
+#[derive(Clone, Copy)]
+struct Claim {
+    position: Position,
+    /// The time record that stands before the event, if one must.
+    record: Option<u64>,
+    /// Nanoseconds since the event before; 0 with a time record.
+    delta: u32,
+}
+
 /// The writer of one core.
 #[derive(Debug)]
 pub struct Writer<M, T, C> {
@@ -211,41 +245,28 @@ pub struct Writer<M, T, C> {
     /// 2^64 / `ring`, rounded up: division by multiplication.
     ring_inverse: u64,
     seed: u32,
-    boot_id: u32,
-    core: u32,
     mode: Mode,
-    geometry: Geometry,
+    target: Target,
 }
 
 impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
-    /// A writer for `core` of the bank `bank`, which [`crate::bank::prepare`] has made ready. It opens its first
-    /// sub-buffer and records from now on.
-    pub fn new(
-        memory: M,
-        clock: T,
-        crc: C,
-        geometry: Geometry,
-        bank: u32,
-        boot_id: u32,
-        core: u32,
-        mode: Mode,
-    ) -> Self {
-        let bank = geometry.bank(bank);
-        let ring = geometry.ring();
+    /// A writer for a core's ring in a bank that [`crate::bank::prepare`] has made ready. It opens its first sub-buffer and
+    /// records from now on.
+    pub fn new(memory: M, clock: T, crc: C, target: Target, mode: Mode) -> Self {
+        let bank = target.geometry.bank(target.bank);
+        let ring = target.geometry.ring();
         let writer = Self {
             memory,
             clock,
             crc,
             state: State::default(),
             bank,
-            ring_start: bank + geometry.subbuf(core, 0),
+            ring_start: bank + target.geometry.subbuf(target.core, 0),
             ring,
             ring_inverse: u64::MAX / ring + 1,
-            seed: seed(boot_id, core as u16),
-            boot_id,
-            core,
+            seed: seed(target.boot_id, target.core as u16),
             mode,
-            geometry,
+            target,
         };
         let first = Position::new(0, 0, FIRST_WORD);
         let now = writer.clock.now_ns();
@@ -264,7 +285,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// The core that this writer belongs to.
     #[must_use]
     pub fn core(&self) -> u32 {
-        self.core
+        self.target.core
     }
 
     /// Says in which context this core's next events happen: Linux's flags byte and a pid. Returns the context before,
@@ -316,27 +337,25 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             return Err(self.refuse(Refused::Nested));
         }
         self.state.depth.set(depth + 1);
-        let Some((position, delta)) = self.claim(shape) else {
-            return self.reserve_slow(id, size, shape, depth);
-        };
-        let start = self.place(position);
-        Ok(self.fill(id, size, shape, position, start, start, delta, depth))
+        let asked = Asked { id, size, shape, depth };
+        match self.claim(shape) {
+            Some(claim) => Ok(self.fill(asked, claim)),
+            None => self.reserve_slow(asked),
+        }
     }
 
-    /// Writes event header and common header of a claimed event whose header is at `header`.
+    /// Writes what stands before the fields of a claimed event: time record, event header, common header.
     #[inline(always)]
-    fn fill(
-        &self,
-        id: u16,
-        size: usize,
-        shape: Shape,
-        position: Position,
-        start: u64,
-        header: u64,
-        delta: u32,
-        depth: u64,
-    ) -> Slot<'_, M> {
+    fn fill(&self, asked: Asked, claim: Claim) -> Slot<'_, M> {
+        let Asked { id, size, shape, depth } = asked;
+        let Claim { position, record, delta } = claim;
         let memory = &self.memory;
+        let start = self.place(position);
+        let mut header = start;
+        if let Some(record) = record {
+            memory.store_u64(start, record);
+            header += u64::from(TIME_WORDS) * 4;
+        }
         let mut data = header + 4;
         memory.store_u32(header, shape.header(delta));
         if shape.is_long() {
@@ -350,7 +369,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
 
     /// The common case: the predecessor's time is known, the delta is small, the event fits.
     #[inline(always)]
-    fn claim(&self, shape: Shape) -> Option<(Position, u32)> {
+    fn claim(&self, shape: Shape) -> Option<Claim> {
         let position = Position::from_bits(self.state.position.get());
         let stamp_at = self.state.stamp_at.get();
         let stamp = self.state.stamp.get();
@@ -366,13 +385,14 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
         self.state.stamp.set(now);
         self.state.stamp_at.set(behind.bits());
-        Some((position, delta as u32))
+        Some(Claim { position, record: None, delta: delta as u32 })
     }
 
     /// Everything else: time records, new sub-buffers, interrupted claims.
     #[cold]
     #[inline(never)]
-    fn reserve_slow(&self, id: u16, size: usize, shape: Shape, depth: u64) -> Result<Slot<'_, M>, Refused> {
+    fn reserve_slow(&self, asked: Asked) -> Result<Slot<'_, M>, Refused> {
+        let Asked { shape, depth, .. } = asked;
         for _ in 0..TRIES {
             let position = Position::from_bits(self.state.position.get());
             let known = self.state.stamp_at.get() == position.bits();
@@ -393,18 +413,11 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
                 }
                 self.state.stamp.set(now);
                 self.state.stamp_at.set(behind.bits());
-                let start = self.place(position);
-                let Some(record) = record else {
-                    return Ok(self.fill(id, size, shape, position, start, start, delta as u32, depth));
-                };
-                self.memory.store_u64(start, record);
-                return Ok(self.fill(id, size, shape, position, start, start + u64::from(TIME_WORDS) * 4, 0, depth));
+                let delta = if record.is_some() { 0 } else { delta as u32 };
+                return Ok(self.fill(asked, Claim { position, record, delta }));
             }
             match self.claim_next(position, shape, now, depth) {
-                Ok(Some(position)) => {
-                    let start = self.place(position);
-                    return Ok(self.fill(id, size, shape, position, start, start, 0, depth));
-                }
+                Ok(Some(position)) => return Ok(self.fill(asked, Claim { position, record: None, delta: 0 })),
                 Ok(None) => {}
                 Err(cause) => {
                     self.state.depth.set(depth);
@@ -470,7 +483,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         let end = slot.start + slot.checked;
         let mut at = slot.start;
         // An event's size is a multiple of 4: at most one odd word, taken first, like the event header before its data.
-        if slot.checked % 8 != 0 {
+        if !slot.checked.is_multiple_of(8) {
             register = self.crc.u32(register, self.memory.load_u32(at));
             at += 4;
         }
@@ -574,11 +587,11 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         let subbuf = self.subbuf(first.sequence());
         self.memory.publish_u64(subbuf + SUBBUF_COMMIT, 0);
         self.memory.store_u64(subbuf + SUBBUF_TIME, now);
-        let head = u64::from(tag::VALUE) | u64::from(self.boot_id) << 32;
-        let check = tag_check(self.boot_id, head, self.core, first.sequence(), reserved, now);
+        let head = u64::from(tag::VALUE) | u64::from(self.target.boot_id) << 32;
+        let check = tag_check(self.target.boot_id, head, self.target.core, first.sequence(), reserved, now);
         let at = subbuf + DATA_END;
         self.memory.store_u64(at + tag::MAGIC, head);
-        self.memory.store_u64(at + tag::CORE, u64::from(self.core) | u64::from(check) << 32);
+        self.memory.store_u64(at + tag::CORE, u64::from(self.target.core) | u64::from(check) << 32);
         self.memory.store_u64(at + tag::SEQUENCE, first.sequence());
         self.memory.store_u64(at + tag::RESERVED, reserved);
         self.memory.store_u64(at + tag::TIME, now);
@@ -590,7 +603,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         let head = self.memory.load_u64(at + tag::MAGIC);
         let reserved = self.memory.load_u64(at + tag::RESERVED);
         let time = self.memory.load_u64(at + tag::TIME);
-        let check = tag_check(self.boot_id, head, self.core, sequence, reserved, time);
+        let check = tag_check(self.target.boot_id, head, self.target.core, sequence, reserved, time);
         self.memory.load_u64(at + tag::SEQUENCE) == sequence && self.memory.load_u32(at + tag::CHECK) == check
     }
 
@@ -672,11 +685,11 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
 
     fn write_counters(&self, last: bool, in_flight: u32) -> u64 {
         let counters = Counters { last, in_flight, ..self.counters() };
-        let number = Geometry::core_line(self.core, tail_line::COUNTERS);
+        let number = Geometry::core_line(self.target.core, tail_line::COUNTERS);
         counters.to_line().store(
             &self.memory,
             self.counters_at(),
-            LineSeed::new(self.boot_id, domain::TAIL),
+            LineSeed::new(self.target.boot_id, domain::TAIL),
             number,
             0,
         );
@@ -684,11 +697,11 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
     }
 
     fn counters_at(&self) -> u64 {
-        self.bank + self.geometry.tail(Geometry::core_line(self.core, tail_line::COUNTERS))
+        self.bank + self.target.geometry.tail(Geometry::core_line(self.target.core, tail_line::COUNTERS))
     }
 
     fn cpu_header(&self) -> u64 {
-        self.bank + linux::cpu_offset(u64::from(self.core), self.geometry.subbufs)
+        self.bank + linux::cpu_offset(u64::from(self.target.core), self.target.geometry.subbufs)
     }
 
     /// Where a position's word is in the region.

@@ -203,7 +203,7 @@ fn an_event_in_flight_is_unfinished_and_those_nested_in_it_are_recovered() {
         w.record(&Numbered { number, padding: 9 }).unwrap();
     }
     close(&w);
-    std::mem::forget(slot);
+    let _never_committed = slot;
     let region = ram.persistent();
     let (account, events) = find(&region, bank, 0);
     assert_eq!(events.last().unwrap().0, 1002);

@@ -4,7 +4,7 @@
 mod support;
 use ring::fake::{Ram, interrupt};
 use ring::verdict::Verdict;
-use ring::writer::{Mode, Writer};
+use ring::writer::Mode;
 use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
@@ -12,11 +12,11 @@ use support::*;
 const SIZE: u64 = 128 << 10;
 
 /// A writer that lives for ever, so that interrupt handlers can reach it.
-fn machine() -> (&'static Ram, u32, Rc<&'static TestWriter<'static>>) {
+fn machine() -> (&'static Ram, u32, &'static TestWriter<'static>) {
     let ram: &'static Ram = Box::leak(Box::new(Ram::new(SIZE)));
     let (header, bank) = boot(ram, 1, 1, BOOT_ID);
     let w: &'static TestWriter<'static> = Box::leak(Box::new(writer(ram, &header, bank, 0, Mode::default())));
-    (ram, bank, Rc::new(w))
+    (ram, bank, w)
 }
 
 /// Fills the open sub-buffer until `left` more small events would not fit any more.
@@ -32,11 +32,11 @@ fn fill(w: &TestWriter<'_>, number: &Cell<u64>, until_sequence: u64, padding: us
 fn run(at: &[u64], prepare: u64, outer: u64, padding: usize, nested: u64) -> u64 {
     let (ram, bank, w) = machine();
     let number = Rc::new(Cell::new(0));
-    fill(&w, &number, prepare, padding);
+    fill(w, &number, prepare, padding);
     // Up to the edge of the sub-buffer, so that the armed events cross it.
     let mut armed: Vec<(u64, Box<dyn FnMut()>)> = vec![];
     for at in at {
-        let (w, number) = (w.clone(), number.clone());
+        let number = number.clone();
         armed.push((
             *at,
             Box::new(move || {
@@ -55,7 +55,7 @@ fn run(at: &[u64], prepare: u64, outer: u64, padding: usize, nested: u64) -> u64
             w.record(&Numbered { number: n, padding }).unwrap();
         }
     });
-    close(&w);
+    close(w);
     let (account, events) = find(&ram.persistent(), bank, 0);
     let mut numbers: Vec<u64> = events.iter().map(|e| e.0).collect();
     numbers.sort_unstable();
@@ -127,16 +127,16 @@ fn stop_at_every_step(last_words: u64) {
     for at in 0..points {
         let (ram, bank, w) = machine();
         let number = Rc::new(Cell::new(0));
-        fill(&w, &number, 2, 300);
+        fill(w, &number, 2, 300);
         let stopped: Rc<Cell<Option<Vec<u8>>>> = Rc::default();
         let committed = Rc::new(Cell::new(0));
         let handler: Box<dyn FnMut()> = {
-            let (w, stopped) = (w.clone(), stopped.clone());
+            let stopped = stopped.clone();
             Box::new(move || {
                 for number in 0..last_words {
                     w.record(&Numbered { number: 1_000_000 + number, padding: 300 }).unwrap();
                 }
-                close(&w);
+                close(w);
                 stopped.set(Some(ram.persistent()));
             })
         };
@@ -187,11 +187,10 @@ fn nested_writers_that_come_round_are_refused_and_the_outer_event_stays() {
     use ring::writer::Event;
     Numbered { number: 0, padding: 0 }.write(&slot);
     w.commit(slot);
-    close(&w);
+    close(w);
     let (account, events) = find(&ram.persistent(), bank, 0);
     assert_eq!(events[0].0, 0);
     assert_eq!(events.len() as u64, 5000 - refused);
     assert_eq!(account.refused[ring::writer::Refused::Overrun as usize], refused);
     assert!(account.sum_holds());
-    let _ = Writer::core(&**w);
 }

@@ -57,6 +57,12 @@ impl Writer {
         self.token(PROPERTY).token(value.len() as u32).token(name).padded(value)
     }
 
+    /// A strings block that ends inside a name.
+    pub(crate) fn unterminated_strings(&mut self) -> &mut Self {
+        self.strings = b"abc".to_vec();
+        self
+    }
+
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         self.token(END);
         let structure = HEADER + 16;

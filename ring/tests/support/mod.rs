@@ -10,7 +10,7 @@ use ring::records::{BankRecord, BankState};
 use ring::recover::{Bank, Recovered};
 use ring::region::{Found, Header, inspect};
 use ring::seams::{Memory, Persist};
-use ring::writer::{Event, Mode, Slot, Writer};
+use ring::writer::{Event, Mode, Slot, Target, Writer};
 
 pub const BOOT_ID: u32 = 0x1234_5678;
 pub const EVENT_ID: u16 = 5000;
@@ -86,7 +86,7 @@ pub fn boot(ram: &Ram, banks: u32, cores: u32, boot_id: u32) -> (Header, u32) {
 
 pub fn writer<'m>(ram: &'m Ram, header: &Header, bank: u32, core: u32, mode: Mode) -> TestWriter<'m> {
     let boot_id = header.banks[bank as usize].boot_id;
-    Writer::new(ram, StepClock::new(1000, 7), Table, header.geometry, bank, boot_id, core, mode)
+    Writer::new(ram, StepClock::new(1000, 7), Table, Target { geometry: header.geometry, bank, boot_id, core }, mode)
 }
 
 /// Stops a core as the panic path does.
