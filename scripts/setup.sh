@@ -83,8 +83,8 @@ survey_toolchain() {
             "else install rustup, then: rustup toolchain install $channel")
         return
     fi
-    if ! sysroot=$(rustc --print sysroot 2>/dev/null) || [ ! -x "$sysroot/bin/rustc" ]; then
-        toolchain_problem=("rustup has no toolchain named $channel" "rustup toolchain install $channel")
+    if ! sysroot=$(rustc --print sysroot 2>&1) || [ ! -x "$sysroot/bin/rustc" ]; then
+        toolchain_problem=("rustc does not run here: $(sed -n 's/^error: //p' <<<"$sysroot")" "rustup toolchain install $channel")
         [ "$(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null | cut -d' ' -f2)" != "$channel" ] ||
             toolchain_problem+=("or, as stable is $channel here: export RUSTUP_TOOLCHAIN=stable")
         return

@@ -194,10 +194,10 @@ fn remarks(a: &Account, out: &mut impl Write) -> Result {
         writeln!(out, "        the core was not closed in order: at least these")?;
     }
     if a.beyond_commit > 0 && !a.is_final {
-        writeln!(out, "        {} events stood beyond the commit word", a.beyond_commit)?;
+        writeln!(out, "        events beyond the commit word: {}", a.beyond_commit)?;
     }
     if a.uncertain_times > 0 {
-        writeln!(out, "        {} events have an uncertain time", a.uncertain_times)?;
+        writeln!(out, "        events with an uncertain time: {}", a.uncertain_times)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Bounded at every step, and one-way: a panic inside it goes on with the cleaning, one inside the cleaning with the reset.
 //! Nothing here waits for a lock, allocates, or sends an interrupt.
 
+use crate::dump::Seconds;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring::check::Crc32c;
@@ -252,7 +253,8 @@ fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
     let waited = now().saturating_sub(begin);
     for core in others() {
         if around.others.is_stopped(core) {
-            let _ = writeln!(out, "panic: core {core} was stopped by {}", around.means.name());
+            let at = Seconds(recorder.memory.load_u64(stop_line(recorder, core) + StopRecord::TIME_AT));
+            let _ = writeln!(out, "panic: core {core} was stopped by {} at {at}", around.means.name());
             continue;
         }
         let _ = writeln!(out, "panic: core {core} did not answer within {} us: going on without it", waited / 1000);
@@ -317,12 +319,15 @@ fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
     let _ = writeln!(out, "panic: cleaned {lines} cache lines by {} in {} us", recorder.operation, ticks / 1000);
 }
 
+/// Where a core's stop record is in the region.
+fn stop_line<M, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
+    let number = Geometry::core_line(core, tail_line::STOP);
+    recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number)
+}
+
 /// Whether a core's own stop record says that it closed and cleaned its writer itself.
 fn stopped_itself<M: Memory, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
-    let number = Geometry::core_line(core, tail_line::STOP);
-    let at = recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number);
-    let outcome = recorder.memory.load_u32(at) as u8;
-    outcome == StopOutcome::Stopped as u8
+    recorder.memory.load_u32(stop_line(recorder, core)) as u8 == StopOutcome::Stopped as u8
 }
 
 /// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.

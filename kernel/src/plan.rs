@@ -31,6 +31,7 @@ pub struct Absence<'a>(pub &'a Found);
 impl core::fmt::Display for Absence<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
+            Found::Valid(header) if header.boot == 1 => f.write_str("1 boot before this one"),
             Found::Valid(header) => write!(f, "{} boots before this one", header.boot),
             Found::Cold { filled_with: Some(0) } => {
                 f.write_str("cold: no signature (it reads as zeros: a first boot, or firmware cleared it)")

@@ -187,13 +187,9 @@ fn check_static<'a>(
         let bank = memblock.memory().iter().map(|entry| entry.range).find(|bank| bank.overlaps(range));
         return Err(RegionError::NotInMemory { source, range, bank });
     }
-    // One node with this name is the region itself. The name can be there only once; another node's range is a conflict.
-    let mut own = 1;
     for_each_held(tree, placed, &mut |held| match held {
-        Ok(held) if own > 0 && held.holder == Holder::Node(node.name()) && held.range == range => {
-            own -= 1;
-            Ok(())
-        }
+        // The node itself.
+        Ok(held) if held.holder == Holder::Node(node.name()) && held.range == range => Ok(()),
         // Boot loaders copy reservations into the block in the header.
         Ok(Held { holder: Holder::Memreserve, range: same, .. }) if same == range => Ok(()),
         Ok(Held { holder, range: other, .. }) if other.overlaps(range) => {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use kernel::device_tree::{Cpu, EnableMethod, NodeName, Placement, Trigger, validate};
+use kernel::device_tree::{Conduit, Cpu, EnableMethod, NodeName, Placement, Trigger, validate};
 use support::{dtb, range};
 
 macro_rules! tree {
@@ -77,6 +77,39 @@ fn chosen_tells_of_the_command_line_the_initrd_and_the_seeds() {
     assert_eq!(tree.model(), Some(&b"Test board"[..]));
     tree!(without, "no-region");
     assert_eq!((without.bootargs(), without.initrd(), without.rng_seed()), (&b""[..], Ok(None), &b""[..]));
+}
+
+#[test]
+fn a_device_that_is_disabled_is_not_the_one() {
+    tree!(tree, "soc");
+    assert_eq!(tree.find_compatible(&["arm,pl011"]).unwrap().name().to_string(), "serial@200");
+    assert!(!tree.node("/soc/apb/uart@100").unwrap().is_enabled());
+}
+
+#[test]
+fn psci_tells_how_it_is_called() {
+    tree!(tree, "soc");
+    assert_eq!(tree.psci(), Ok(Some(Conduit::Smc)));
+    let mut bytes = dtb("trees/soc");
+    let method = bytes.windows(4).position(|four| four == b"smc\0").unwrap();
+    bytes[method] = b'x';
+    let message = validate(&bytes).unwrap().psci().unwrap_err().to_string();
+    assert_eq!(message, "/firmware/psci: method is none of \"hvc\", \"smc\": use one of them");
+}
+
+#[test]
+fn an_initrd_that_is_empty_is_none_and_one_that_ends_before_it_starts_is_named() {
+    for (end, expected) in [([0, 0, 0, 0, 0x48, 0, 0, 0], Ok(None)), ([0, 0, 0, 0, 0x47, 0, 0, 0], Err(()))] {
+        let mut bytes = dtb("trees/soc");
+        let old = [0, 0, 0, 0, 0x48, 0x10, 0, 1];
+        let at = bytes.windows(8).position(|eight| eight == old).unwrap();
+        bytes[at..at + 8].copy_from_slice(&end);
+        let initrd = validate(&bytes).unwrap().initrd().map_err(|malformed| {
+            let message = malformed.to_string();
+            assert!(message.starts_with("/chosen: linux,initrd-end has an entry at 0x48000000"), "{message}");
+        });
+        assert_eq!(initrd, expected);
+    }
 }
 
 #[test]

@@ -276,6 +276,7 @@ fn a_region_that_cannot_be_says_why() {
         ("reg = <0x4c000000 0x100000 0x0>;", "reg is 12 bytes, but with #address-cells = 2 and #size-cells = 2"),
         ("", "persistent-ring@4c000000: reg is missing"),
         ("size = <0x100000>;", "size is 4 bytes, but must be one number of 2 cells"),
+        ("size = <0x0 0x100000 0x0>;", "size is 12 bytes, but must be one number of 2 cells"),
         ("size = <0x0 0x100000>; alignment = <0x0 0x3000>;", "alignment 0x3000 is not a power of two"),
         ("size = <0x0 0x100000>; alloc-ranges = <0x0 0x4c000000 0x100000>;", "alloc-ranges is 12 bytes"),
         ("size = <0x0 0x100000>; alloc-ranges = <0x0 0x40000000 0x0 0x180000>;", "no free memory of 1 MiB"),
@@ -285,6 +286,30 @@ fn a_region_that_cannot_be_says_why() {
         let refused = refusal(&ring(properties), "reserve_mem=8M:4096:afterglow");
         assert!(refused.contains(message) && refused.contains("persistent-ring@4c000000"), "{properties}\n{refused}");
     }
+}
+
+#[test]
+fn reservations_are_where_the_ranges_of_their_parent_say() {
+    let at = |ranges: &str| {
+        boot(
+            &merge(&ring("reg = <0x0 0x1000000 0x0 0x100000>;"), &format!("/ {{ reserved-memory {{ {ranges} }}; }};")),
+            "",
+        )
+    };
+    let found = at("ranges = <0x0 0x0 0x0 0x4b000000 0x0 0x2000000>;");
+    assert_eq!(found.region.unwrap().0, range(0x4c00_0000, 0x10_0000));
+    let refused = at("/delete-property/ ranges;").region.unwrap_err();
+    assert!(refused.contains("node reserved-memory (in /): ranges is missing: add it"), "{refused}");
+}
+
+#[test]
+fn the_node_to_add_is_within_reach_of_its_cells() {
+    // Most memory is above 4 GiB, which one cell cannot say.
+    let one_cell =
+        merge(&dtb("trees/banks"), "/ { reserved-memory { #address-cells = <1>; #size-cells = <1>; ranges; }; };");
+    assert!(refusal(&one_cell, "").contains("reg = <0x9de00000 0x800000>;"), "{}", refusal(&one_cell, ""));
+    let two_cells = refusal(&dtb("trees/banks"), "");
+    assert!(two_cells.contains("reg = <0x4 0x7fc00000 0x0 0x800000>;"), "{two_cells}");
 }
 
 #[test]

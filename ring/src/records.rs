@@ -224,6 +224,9 @@ pub struct StopRecord {
 }
 
 impl StopRecord {
+    /// Where in its line the time is, for a panicking core that only wants to tell it.
+    pub const TIME_AT: u64 = 8;
+
     /// As a line.
     #[must_use]
     pub fn to_line(&self) -> Line {
@@ -429,5 +432,50 @@ fn load_words(bank: &[u8], at: u64, seed: LineSeed, number: u32, words: &mut [u6
         if let Some((mut line, _)) = Line::load(bank, at + u64::from(i) * LINE_SIZE, seed, number + i) {
             seven.fill_with(|| line.take_u64());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_comes_back_from_its_line() {
+        let stop = StopRecord {
+            outcome: StopOutcome::Stopped,
+            means: StopMeans::Fiq,
+            masked: Masked::Ordinary,
+            in_handler: true,
+            lines: 1,
+            time_ns: 0x0102_0304_0506_0708,
+            pc: 3,
+            lr: 4,
+            sp: 5,
+            pstate: 6,
+            fp: 7,
+        };
+        assert_eq!(StopRecord::from_line(stop.to_line()), Some(stop));
+        let line = stop.to_line();
+        assert_eq!(line.payload()[StopRecord::TIME_AT as usize..][..8], stop.time_ns.to_le_bytes());
+        let counters = Counters { reserved: 1, sequence: 2, refused: [3, 4, 5, 6, 7, 8, 9], in_flight: 10, last: true };
+        assert_eq!(Counters::from_line(counters.to_line()), counters);
+        let bank = BankRecord {
+            state: BankState::Clean,
+            boot_id: 1,
+            boot: 2,
+            boot_id_before: 3,
+            cores: 4,
+            counter_hz: 5,
+            counter_start: 6,
+        };
+        assert_eq!(BankRecord::from_line(bank.to_line()), Some(bank));
+    }
+
+    #[test]
+    fn numbers_that_nobody_knows_are_refused() {
+        assert_eq!(StopRecord::from_line(Line::default().u8(9)), None);
+        assert_eq!(StopRecord::from_line(Line::default().u8(1).u8(99)), None);
+        assert_eq!(StopRecord::from_line(Line::default().u8(1).u8(1).u8(9)), None);
+        assert_eq!(BankRecord::from_line(Line::default().u32(5)), None);
     }
 }

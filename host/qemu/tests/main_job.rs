@@ -30,7 +30,11 @@ fn intact(outcome: &Outcome, crashes: usize) -> Vec<Table> {
         assert!(account.sum_holds() && account.damaged == 0, "{account:?}\n{}", outcome.story());
         // In flight when the core was stopped: at most one on each of four levels. Refused: only the last word of a core
         // whose recorder a second panic had switched off already.
-        assert!(account.unfinished <= 4 && account.dropped <= u64::from(second_panic), "{account:?}\n{}", outcome.story());
+        assert!(
+            account.unfinished <= 4 && account.dropped <= u64::from(second_panic),
+            "{account:?}\n{}",
+            outcome.story()
+        );
         assert!(account.recovered > 0, "{account:?}\n{}", outcome.story());
     }
     for table in &tables {
@@ -66,7 +70,7 @@ fn the_main_job_from_a_cold_region_to_a_dump_that_is_whole() {
         "no IPI was sent",
         "cache lines by DC CVAP",
         "reset: asking for it by PSCI SYSTEM_RESET",
-        "content    1 boots before this one",
+        "content    1 boot before this one",
         "boot 1 panicked on core 0",
         "# tracer: nop",
         "core_stop: core=1",
@@ -153,7 +157,7 @@ fn a_clean_power_off_is_no_crash() {
     let ram = machine.make_ram().unwrap();
     says(&run(&machine.clone().ram(&ram), 0), "shut down cleanly");
     let next = run(&machine.append("cycles=0").ram(&ram), 0);
-    says(&next, "content    1 boots before this one");
+    says(&next, "content    1 boot before this one");
     does_not_say(&next, "crash in bank");
 }
 

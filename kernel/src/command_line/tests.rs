@@ -83,6 +83,7 @@ fn both_ends_of_every_range_are_in_it_and_the_next_number_is_not() {
 fn a_bad_value_is_named_with_what_was_expected_and_what_stays() {
     let (options, warnings) = read("banks=3 banks=99 keep=newest tick_us= payload=9..8 quiet=1 seed=-1 ack");
     assert_eq!(options, Options { banks: 3, ..Options::default() });
+    assert_eq!(read("seed=+1").1, ["command line: seed=+1: expected number; it stays at 0"]);
     let expected = [
         "command line: banks=99: expected 1 to 16; it stays at 3",
         "command line: keep=newest: expected last|first; it stays at last",

@@ -44,9 +44,6 @@ impl<'a> Node<'a> {
 
     /// Becomes the node `raw`, which is `depth` levels below the root, in a walk that has just been at its parent or beside it.
     pub(super) fn descend_to(&mut self, depth: usize, raw: RawNode<'a>) -> Option<()> {
-        if depth == 0 || depth > self.way.len() {
-            return None;
-        }
         self.way.truncate(depth);
         self.way.push(Step::new(raw)).ok()
     }

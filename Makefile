@@ -1,0 +1,61 @@
+# The short commands; each is a line or two that can be typed by hand as well. `make` alone lists them.
+#
+#   make run ARGS="die_core=2 events=1000" CPU=max SMP=2 BOOT="--el2"
+#     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests build run test check debug size clean
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+# An environment variable, so that no quoting is needed whatever it holds.
+export AFTERGLOW_APPEND = $(ARGS)
+
+HOST := --target host-tuple
+KERNEL := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/aarch64-unknown-none-softfloat/release/kernel
+MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
+# What is built for the bare-metal target.
+TARGET_CRATES := -p ring -p arch -p boards -p kernel
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^#   \(make run .*\)/  e.g. \1/p' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what is missing on this machine; quiet if that is nothing
+	@scripts/setup.sh
+
+setup-tests:
+	@scripts/setup.sh --tests
+
+build: setup ## build the kernel and the host's tools
+	@cargo build --release -p kernel
+	@cargo build --release $(HOST) -p afterglow
+
+run: build ## boot the kernel in QEMU: record, panic, reboot, recover, dump
+	@cargo run --quiet --release -p kernel -- $(MACHINE)
+
+test: setup-tests build check ## everything: checks, host tests of all crates, the kernel under QEMU
+	AFTERGLOW_KERNEL='$(KERNEL)' cargo test $(HOST) --workspace
+
+check: setup ## formatting, lints and documentation, as far as their tools are installed
+	@if cargo fmt --version >/dev/null 2>&1; then (set -x; cargo fmt --check); else echo 'no rustfmt: formatting is not checked'; fi
+	@if cargo clippy --version >/dev/null 2>&1; then set -x; \
+		cargo clippy --quiet $(HOST) --workspace --all-targets -- -D warnings; \
+		cargo clippy --quiet $(TARGET_CRATES) -- -D warnings; \
+	else echo 'no clippy: lints are not checked'; fi
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps $(HOST) --workspace --lib
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps $(TARGET_CRATES) --lib
+
+debug: build ## boot, and wait for gdb at the first instruction; starts gdb-multiarch if it is there
+	@if command -v gdb-multiarch >/dev/null; then \
+		setsid scripts/boot.sh '$(KERNEL)' $(MACHINE) --gdb & trap "kill $$! 2>/dev/null || true" EXIT; \
+		gdb-multiarch -q '$(KERNEL)' -ex 'set tcp connect-timeout 20' -ex 'target remote 127.0.0.1:1234'; \
+	else scripts/boot.sh '$(KERNEL)' $(MACHINE) --gdb; fi
+
+size: build ## how large the kernel is, on its medium and in memory
+	@cargo run --quiet --release $(HOST) -p afterglow -- size '$(KERNEL)'
+
+clean: ## remove everything that was built
+	cargo clean
