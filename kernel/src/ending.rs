@@ -1,6 +1,6 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
-use crate::stop::{Others, park_for_good};
+use crate::stop::{Others, end_ticks, park_for_good};
 use crate::{console, events, life, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
@@ -76,6 +76,8 @@ pub fn fail_in_panic() {
 
 /// Asks for a reset, as if from outside: nothing is stopped, nothing is cleaned.
 pub fn reset_now() -> ! {
+    arch::irq::mask_everything();
+    end_ticks();
     TheReset.reset();
     park_for_good()
 }
@@ -134,6 +136,7 @@ impl Console for PanicConsole {
 
 /// Goes the panic path to its end.
 fn die(role: Role, what: &What<'_>) -> ! {
+    end_ticks();
     let recording = life::recording();
     let writers = |core: u32| trace::of(core as usize);
     let recorder = recording.map(|recording| Recorder {

@@ -5,6 +5,7 @@ use crate::life;
 use crate::trace;
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
+use arch::timer::Tick;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
@@ -67,8 +68,16 @@ fn stand_still(frame: &Frame) -> ! {
     park_for_good()
 }
 
+/// Ends this core's ticks: from now on it is stopped, or it stops the others. A tick that stays pending behind a mask would
+/// end every WFI at once (and, under QEMU with -icount, keep the emulator from ever getting to a reset).
+pub fn end_ticks() {
+    Tick::Physical.stop();
+    Tick::Virtual.stop();
+}
+
 /// Says that this core stands still, and does.
 pub fn park_for_good() -> ! {
+    end_ticks();
     if let Some(parked) = PARKED.get(this().index()) {
         // Release: whoever sees it sees what this core wrote before.
         parked.store(true, Ordering::Release);

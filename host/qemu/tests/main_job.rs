@@ -3,7 +3,7 @@
 
 use qemu::console::{Account, Table, tables};
 use qemu::trampoline::Handed;
-use qemu::{Machine, Outcome, Overlay, trace, workspace};
+use qemu::{Machine, Outcome, Overlay, Threads, trace, workspace};
 use std::time::Duration;
 
 /// Bounds what hangs; no test waits for it.
@@ -166,6 +166,16 @@ fn a_hundred_panics_in_one_emulator_lose_nothing() {
     let outcome = run(&machine("cycles=100 events=300 tail=0"), 0);
     let tables = intact(&outcome, 100);
     assert_eq!(tables.iter().map(|table| table.boot).collect::<Vec<_>>(), (1..=100).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn with_counted_instructions_every_run_is_the_same_to_the_byte() {
+    let machine = machine("events=20000 tail=20").threads(Threads::Counted(3));
+    let first = run(&machine, 0);
+    intact(&first, 1);
+    for _ in 0..7 {
+        assert_eq!(run(&machine, 0).console, first.console);
+    }
 }
 
 #[test]
