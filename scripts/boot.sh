@@ -5,7 +5,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Where there is no environment, cargo is where rustup puts it.
+export PATH
+# Where there is no environment, the shell has a PATH of its own, and cargo is where rustup puts it.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}/.cargo}/bin
 command -v cargo >/dev/null || {
     echo "boot: cargo is not in PATH: scripts/setup.sh says how to get it" >&2

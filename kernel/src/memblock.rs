@@ -10,7 +10,7 @@ use core::fmt;
 
 pub use range::{PAGE, Range, Size};
 use set::Full;
-pub use set::{Entry, RangeSet};
+pub use set::{Entry, RangeSet, without};
 
 /// Ranges that each of the two lists can hold. The largest trees in the field have some sixty reservations.
 pub const CAPACITY: usize = 128;
@@ -143,8 +143,13 @@ impl<const N: usize> Memblock<N> {
     }
 
     /// What is memory and not reserved, in ascending order.
-    pub fn free(&self) -> Free<'_> {
-        Free { memory: self.memory(), reserved: self.reserved(), rest: None }
+    pub fn free(&self) -> impl Iterator<Item = Range> {
+        without(self.memory().iter().map(|entry| entry.range), self.reserved())
+    }
+
+    /// As [`Self::free`], and clear of `avoid`, too.
+    pub fn free_clear_of<const M: usize>(&self, avoid: &RangeSet<M>) -> impl Iterator<Item = Range> {
+        without(self.free(), avoid.entries())
     }
 
     /// All memory but what the kernel must not map: what to map, from which the ring's region and its guards are still to be
@@ -165,6 +170,20 @@ impl<const N: usize> Memblock<N> {
     /// # Errors
     /// [`MemblockError::NoRoom`], [`MemblockError::BadAlignment`], [`MemblockError::NothingAsked`].
     pub fn find(&self, size: u64, align: u64, window: Option<Range>) -> Result<Range, MemblockError> {
+        self.find_clear_of(&RangeSet::<0>::new(), size, align, window)
+    }
+
+    /// As [`Self::find`], and clear of `avoid`, too.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_clear_of<const M: usize>(
+        &self,
+        avoid: &RangeSet<M>,
+        size: u64,
+        align: u64,
+        window: Option<Range>,
+    ) -> Result<Range, MemblockError> {
         if !align.is_power_of_two() {
             return Err(MemblockError::BadAlignment(align));
         }
@@ -175,7 +194,7 @@ impl<const N: usize> Memblock<N> {
             (base >= room.base()).then_some(base)
         };
         // Free ranges come in ascending order: the last that has room is the highest.
-        let base = self.free().filter_map(highest_in).last();
+        let base = self.free_clear_of(avoid).filter_map(highest_in).last();
         base.and_then(|base| Range::new(base, size)).ok_or(MemblockError::NoRoom { size, align, window })
     }
 
@@ -195,43 +214,6 @@ impl<const N: usize> Memblock<N> {
 
     fn reserved_full(Full: Full) -> MemblockError {
         MemblockError::Full { list: "reserved", capacity: N }
-    }
-}
-
-/// Iterates over what is free: see [`Memblock::free`].
-#[derive(Clone, Debug)]
-pub struct Free<'a> {
-    memory: &'a [Entry],
-    reserved: &'a [Entry],
-    /// What is left of the memory range that is being cut.
-    rest: Option<Range>,
-}
-
-impl Iterator for Free<'_> {
-    type Item = Range;
-
-    fn next(&mut self) -> Option<Range> {
-        loop {
-            let rest = match self.rest.take() {
-                Some(rest) => rest,
-                None => {
-                    let (first, others) = self.memory.split_first()?;
-                    self.memory = others;
-                    first.range
-                }
-            };
-            // Each turn of either loop leaves an entry behind.
-            while let Some((first, others)) = self.reserved.split_first()
-                && first.range.last() < rest.base()
-            {
-                self.reserved = others;
-            }
-            let Some(next) = self.reserved.first() else { return Some(rest) };
-            self.rest = rest.above(next.range.last());
-            if let Some(free) = rest.below(next.range.base()) {
-                return Some(free);
-            }
-        }
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! The order is Linux's: first what has a fixed place ([`add_static`]), then what only needs room ([`place_dynamic`]). Between
 //! the two stands the ring's region ([`crate::reserve::find_region`]), so that nothing that varies comes before it.
+//!
+//! None of the three is inlined: what they take of the boot stack is not their caller's to keep.
 
 use core::fmt;
 
 use fdt::nodes::NodeName;
 
 use crate::device_tree::{Dynamic, Malformed, Placement, Reserved, Tree};
-use crate::memblock::{Memblock, MemblockError, PAGE, Range};
+use crate::memblock::{Memblock, MemblockError, PAGE, Range, RangeSet};
 use crate::reserve;
 
 /// Where the boot loader put what is running. The boot code knows both better than the tree does.
@@ -160,6 +162,7 @@ pub(crate) fn for_each_held<'a, E>(
 ///
 /// # Errors
 /// [`MapError`]: there is no memory, or more ranges than memblock holds.
+#[inline(never)]
 pub fn add_static<'a>(
     memblock: &mut Memblock,
     tree: &Tree<'a>,
@@ -191,6 +194,7 @@ pub fn add_static<'a>(
 ///
 /// # Errors
 /// [`MapError`]: more ranges than memblock holds.
+#[inline(never)]
 pub fn place_dynamic<'a>(
     memblock: &mut Memblock,
     tree: &Tree<'a>,
@@ -200,7 +204,7 @@ pub fn place_dynamic<'a>(
     for node in tree.reserved_memory().filter(|node| !node.is_compatible(reserve::COMPATIBLE)) {
         // What is malformed was told when the static ones were added.
         let Ok(Placement::Dynamic(asked)) = node.placement() else { continue };
-        match find_dynamic(memblock, &node, &asked) {
+        match find_dynamic(memblock, &RangeSet::<0>::new(), &node, &asked) {
             Ok(Ok(range)) if node.no_map() => memblock.reserve_no_map(range)?,
             Ok(Ok(range)) => memblock.reserve(range)?,
             Ok(Err(error)) => ignored(&Ignored::NoRoom { node: node.name(), error }),
@@ -211,9 +215,10 @@ pub fn place_dynamic<'a>(
 }
 
 /// The highest free place for a node that has no fixed one: in the first of its `alloc-ranges` that has room, or anywhere if it
-/// has none. Whole pages.
-pub(crate) fn find_dynamic<'a>(
+/// has none; and clear of `avoid`. Whole pages.
+pub(crate) fn find_dynamic<'a, const N: usize>(
     memblock: &Memblock,
+    avoid: &RangeSet<N>,
     node: &Reserved<'a>,
     asked: &Dynamic<'a>,
 ) -> Result<Result<Range, MemblockError>, Malformed<'a>> {
@@ -221,12 +226,12 @@ pub(crate) fn find_dynamic<'a>(
     let mut found = Err(MemblockError::NoRoom { size: asked.size, align, window: None });
     let mut windows = asked.alloc_ranges.clone();
     if windows.len() == 0 {
-        found = memblock.find(asked.size, align, None);
+        found = memblock.find_clear_of(avoid, asked.size, align, None);
     }
     while found.is_err()
         && let Some(window) = windows.next()
     {
-        found = memblock.find(asked.size, align, Some(node.range("alloc-ranges", window)?));
+        found = memblock.find_clear_of(avoid, asked.size, align, Some(node.range("alloc-ranges", window)?));
     }
     Ok(found)
 }

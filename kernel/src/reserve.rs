@@ -16,7 +16,7 @@ use fdt::nodes::NodeName;
 
 use crate::command_line::{Options, ReserveMem};
 use crate::device_tree::{Placement, Reserved, Tree};
-use crate::memblock::{Memblock, PAGE, Range};
+use crate::memblock::{Memblock, PAGE, Range, RangeSet};
 use crate::memory_map::{Held, Holder, Placed, at_most, find_dynamic, for_each_held};
 
 pub use error::{NodeToAdd, RegionError};
@@ -84,6 +84,7 @@ impl fmt::Display for Source<'_> {
 ///
 /// # Errors
 /// [`RegionError`]: what is wrong with the source, or what to add when there is none.
+#[inline(never)]
 pub fn find_region<'a>(
     tree: &Tree<'a>,
     options: &Options,
@@ -100,8 +101,8 @@ pub fn find_region<'a>(
         Some((node, Placement::Dynamic(asked))) => {
             let source = Source::Dynamic(node.name());
             check_size(&source, asked.size)?;
-            let room = with_margins(tree, memblock, placed)?;
-            let found = find_dynamic(&room, &node, &asked).map_err(RegionError::Malformed)?;
+            let found =
+                find_dynamic(memblock, &margins(tree, placed), &node, &asked).map_err(RegionError::Malformed)?;
             (found.map_err(|error| RegionError::NoRoom { source: source.clone(), error })?, source)
         }
         None => {
@@ -109,7 +110,7 @@ pub fn find_region<'a>(
             let (size, align) = (asked.size, asked.align.max(PAGE));
             let source = Source::ReserveMem(asked);
             check_size(&source, size)?;
-            let found = with_margins(tree, memblock, placed)?.find(size, align, None);
+            let found = memblock.find_clear_of(&margins(tree, placed), size, align, None);
             return keep(
                 memblock,
                 found.map_err(|error| RegionError::NoRoom { source: source.clone(), error })?,
@@ -199,14 +200,15 @@ fn check_static<'a>(
     })
 }
 
-/// `memblock`, with what the boot loader placed taking whole blocks of [`MARGIN`].
-fn with_margins<'a>(tree: &Tree<'a>, memblock: &Memblock, placed: &Placed) -> Result<Memblock, RegionError<'a>> {
-    let mut room = memblock.clone();
+/// What the boot loader placed, in whole blocks of [`MARGIN`].
+fn margins(tree: &Tree<'_>, placed: &Placed) -> RangeSet<3> {
+    let mut margins = RangeSet::new();
     let initrd = tree.initrd().ok().flatten();
     for range in [Some(placed.image), Some(placed.device_tree), initrd].into_iter().flatten() {
-        room.reserve(range.align_outwards(MARGIN)).map_err(RegionError::Memblock)?;
+        // There is room for the three.
+        let _ = margins.add(range.align_outwards(MARGIN), false);
     }
-    Ok(room)
+    margins
 }
 
 /// Reserves the region, and its guards where they are free: what is there already stays its holder's.
@@ -223,6 +225,6 @@ fn keep<'a>(memblock: &mut Memblock, range: Range, source: Source<'a>) -> Result
 
 /// The error that shows what to add, with a place that is free on this machine.
 fn no_region<'a>(tree: &Tree<'a>, memblock: &Memblock, placed: &Placed) -> RegionError<'a> {
-    let room = with_margins(tree, memblock, placed).unwrap_or_else(|_| memblock.clone());
-    RegionError::NoRegion(NodeToAdd::suggest(&room, tree.reserved_memory_cells()))
+    let margins = margins(tree, placed);
+    RegionError::NoRegion(NodeToAdd::suggest(memblock.free_clear_of(&margins), tree.reserved_memory_cells()))
 }

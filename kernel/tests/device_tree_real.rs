@@ -2,7 +2,7 @@
 
 mod support;
 
-use kernel::device_tree::{Conduit, EnableMethod, Tree, validate};
+use kernel::device_tree::{Conduit, EnableMethod, validate};
 use kernel::memblock::Range;
 use support::{REAL, dtb, everything_or_error, range};
 
@@ -175,9 +175,8 @@ fn a_walk_sees_every_node_even_among_nops() {
     for machine in MACHINES {
         let bytes = dtb(machine.tree);
         let tree = validate(&bytes).unwrap();
-        let mut walk = tree.walk();
         let mut nodes = 0;
-        while let Some(node) = walk.advance() {
+        for node in tree.walk() {
             nodes += 1;
             // The way to each node is right: looking it up by its path finds it.
             let path = node.path().to_string();
@@ -236,16 +235,11 @@ fn every_tree_of_a_folder_is_read() {
                 let bytes = std::fs::read(&path).unwrap();
                 let tree = validate(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 assert!(everything_or_error(&bytes).is_ok());
-                nodes += count_nodes(&tree);
+                nodes += tree.walk().count();
                 read += 1;
             }
         }
     }
     println!("{read} trees, {nodes} nodes");
     assert!(read > 0);
-}
-
-fn count_nodes(tree: &Tree<'_>) -> usize {
-    let mut walk = tree.walk();
-    std::iter::from_fn(|| walk.advance().map(|_| ())).count()
 }

@@ -25,9 +25,9 @@ fn addresses_are_translated_by_every_bus_up_to_the_root() {
     let failures = [
         (
             "vendor,out-of-reach",
-            "node apb@10000 (in soc@0): ranges does not map address 0x2000 to the parent bus: add an entry for it",
+            "/soc@0/apb@10000: ranges does not map address 0x2000 to the parent bus: add an entry for it",
         ),
-        ("vendor,sensor", "node i2c@3000 (in soc@0): ranges is missing: add it"),
+        ("vendor,sensor", "/soc@0/i2c@3000: ranges is missing: add it"),
         (
             "vendor,ethernet",
             "node ethernet@0 (in pcie@4000): reg cannot be read with #address-cells = 3 and #size-cells = 2 of its parent: use 1 or 2 \
@@ -146,6 +146,14 @@ fn timer_interrupts_follow_their_names_where_there_are_names() {
     assert_eq!(gic(timer.virtual_timer), Some((27, Trigger::Level)));
     assert_eq!(gic(timer.hypervisor_virtual), Some((28, Trigger::Edge)));
     assert_eq!((timer.secure_physical, timer.hypervisor), (None, None));
+}
+
+#[test]
+fn a_node_within_an_interrupt_controller_needs_not_name_it() {
+    tree!(tree, "soc");
+    let button = tree.find_compatible(&["vendor,button"]).unwrap();
+    let interrupt = tree.interrupts(&button).unwrap().next().unwrap();
+    assert_eq!((interrupt.cells(), interrupt.gic()), (&[7, 1][..], None));
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | [`linux`], [`mod@format`], [`position`], [`mod@event`], [`line`](mod@line), [`records`] | every byte of it |
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
-//! | [`seams`], [`fake`] | the machine, and a machine that loses its cache |
+//! | [`seams`], `fake` | the machine, and a machine that loses its cache |
 //! | [`local`], [`writer`], [`bank`] | recording |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |

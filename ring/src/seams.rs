@@ -1,4 +1,4 @@
-//! The seams between the ring and the machine: traits with one real form (in the kernel) and one fake ([`crate::fake`]).
+//! The seams between the ring and the machine: traits with one real form (in the kernel) and one fake (`crate::fake`).
 
 /// The region's bytes, for those who write them. Offsets are from the start of the region.
 ///

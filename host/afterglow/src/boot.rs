@@ -48,7 +48,7 @@ pub(crate) struct Boot {
     secure: bool,
 
     /// Size of RAM [default: 512M on virt, 2G on raspi4b]
-    #[arg(long, value_parser = qemu::machine::parse_size)]
+    #[arg(long, value_parser = qemu::parse_size)]
     memory: Option<u64>,
 
     /// The kernel's command line
@@ -177,5 +177,5 @@ fn parse_region(text: &str) -> Result<(u64, u64)> {
     let (base, size) = text.split_once(':').context("it is not BASE:SIZE, such as 0x50000000:8M")?;
     let digits = base.strip_prefix("0x").context("BASE begins with 0x")?;
     let base = u64::from_str_radix(digits, 16).context("BASE is not a hexadecimal number")?;
-    Ok((base, qemu::machine::parse_size(size)?))
+    Ok((base, qemu::parse_size(size)?))
 }

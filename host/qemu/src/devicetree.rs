@@ -84,7 +84,7 @@ pub fn dumped(machine: &Machine) -> Result<PathBuf> {
     cache::file(machine.board_name(), "dtb", &key, |path| {
         let mut command = Command::new(machine.qemu()?.path());
         let mut dump = OsString::from("dumpdtb=");
-        dump.push(crate::machine::option_value(path));
+        dump.push(crate::words::option_value(path));
         command.args(&arguments).arg("-machine").arg(dump).args(["-nic", "none", "-display", "none"]);
         process::output(command).context("QEMU does not write its device tree")?;
         Ok(())

@@ -33,6 +33,7 @@ mod cache;
 mod installation;
 mod permits;
 mod process;
+mod words;
 
 pub mod console;
 pub mod devicetree;
@@ -53,3 +54,4 @@ pub use process::Status;
 pub use qmp::Qmp;
 pub use ram::Ram;
 pub use running::{Outcome, Running};
+pub use words::parse_size;

@@ -265,6 +265,7 @@ impl From<ExitStatus> for Status {
 
 fn read_output(mut from: impl Read, shared: &Shared, messages: &Sender<Message>) {
     let mut chunk = vec![0; 1 << 16];
+    // To the end even if it is too much: a writer whose pipe is closed would die of that, and not because of the keeper.
     while let Some(size) = read_some(&mut from, &mut chunk) {
         let mut state = shared.lock();
         let room = OUTPUT_MAX - state.output.len();
@@ -274,7 +275,6 @@ fn read_output(mut from: impl Read, shared: &Shared, messages: &Sender<Message>)
         if size > room {
             // Fails only if the keeper is done.
             let _ = messages.send(Message::Flooded);
-            break;
         }
     }
     let _ = messages.send(Message::EndOfFile);
@@ -320,7 +320,7 @@ fn die_with_us(command: &mut Command) {
 /// It cannot be started, does not end in 20 seconds, or fails; the error holds what it said.
 pub(crate) fn output(command: Command) -> Result<Vec<u8>> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line = crate::machine::quoted(words);
+    let line = crate::words::quoted(words);
     let process = Process::start(command, Duration::from_secs(20), None)?;
     let ended = process.wait();
     if ended.status != Status::Exit(0) {

@@ -37,6 +37,9 @@ pub(super) struct Bus<'a> {
 }
 
 impl<'a> Bus<'a> {
+    /// Of no node at all.
+    pub(super) const NONE: Self = Self { cells: Ok(Cells::DEFAULT), ranges: None };
+
     /// One pass over the node's properties.
     pub(super) fn of(node: &RawNode<'a>) -> Self {
         let [mut address, mut size, mut ranges] = [None; 3];

@@ -140,7 +140,7 @@ impl<'a> Tree<'a> {
     /// `#interrupt-cells` of the controller of `node`: the one that it or the nearest ancestor names, or an ancestor itself.
     fn interrupt_cells(&self, node: &Node<'a>) -> Option<u32> {
         let one_cell = |value: &[u8]| word(value, 0).filter(|_| value.len() == 4);
-        for (height, raw) in node.upwards().enumerate() {
+        for (height, raw) in node.way().iter().rev().enumerate() {
             if height > 0
                 && let Some(cells) = raw_property(raw, "#interrupt-cells")
             {

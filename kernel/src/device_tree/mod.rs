@@ -73,7 +73,7 @@ impl<'a> Tree<'a> {
 
     /// The root node.
     pub fn root(&self) -> Node<'a> {
-        Node::at_root(self.raw_root())
+        Node::root(self)
     }
 
     /// `model` of the root: the board's name, for people. Not checked: show it escaped.
@@ -111,19 +111,13 @@ impl<'a> Tree<'a> {
     }
 
     /// The first node below the root, in tree order, that `wanted` says yes to.
-    pub fn find(&self, mut wanted: impl FnMut(&Node<'a>) -> bool) -> Option<Node<'a>> {
-        let mut walk = self.walk();
-        while let Some(node) = walk.advance() {
-            if wanted(node) {
-                return Some(node.clone());
-            }
-        }
-        None
+    pub fn find(&self, wanted: impl FnMut(&Node<'a>) -> bool) -> Option<Node<'a>> {
+        self.walk().find(wanted)
     }
 
-    /// Every node below the root, in tree order.
+    /// Every node below the root, in tree order. One pass over the tree for all of them.
     pub fn walk(&self) -> Walk<'a> {
-        Walk::new(self.fdt.all_nodes().ok(), self.root())
+        Walk::new(self)
     }
 
     fn raw_root(&self) -> Option<RawNode<'a>> {

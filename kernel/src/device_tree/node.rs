@@ -1,81 +1,84 @@
-//! One node of the tree: its name, its properties, its children, and the way to it from the root.
+//! One node of the tree: its name, its properties, its children, and where its addresses are.
 
 use core::ffi::CStr;
 use core::fmt;
 
 use fdt::nodes::NodeName;
 
-use super::RawNode;
 use super::cells::{Bus, Cells, Malformed, Problem, Reg, Region};
 use super::structure::{LEVELS, double_word, word};
+use super::{RawNode, Tree};
 
-/// A node and its ancestors. Almost two kilobytes: borrow rather than copy.
+/// One node. Its parent is known, so that looking at all children costs no more passes over a parent of many properties;
+/// ancestors further up are found by another walk where they are needed. A few hundred bytes.
 #[derive(Clone)]
 pub struct Node<'a> {
-    /// From the root to this node. Never empty: the validator made sure of the root.
-    way: heapless::Vec<Step<'a>, LEVELS>,
+    tree: Tree<'a>,
+    /// None only for the root of a tree that did not pass the validator.
+    raw: Option<RawNode<'a>>,
+    /// How its own addresses are written: what the parent says.
+    own_cells: Result<Cells, &'static str>,
+    /// Levels below the root.
+    depth: usize,
 }
 
-/// One node on the way from the root.
-#[derive(Clone)]
-struct Step<'a> {
-    raw: RawNode<'a>,
-    /// Kept, so that looking at all children costs no more passes over a parent of many properties.
-    bus: Bus<'a>,
-}
-
-impl<'a> Step<'a> {
-    fn new(raw: RawNode<'a>) -> Self {
-        Self { raw, bus: Bus::of(&raw) }
-    }
-
-    fn name(&self) -> NodeName<'a> {
-        self.raw.name().unwrap_or(NO_NAME)
-    }
-}
+/// The nodes from the root to one node.
+pub(super) type Way<'a> = heapless::Vec<RawNode<'a>, LEVELS>;
 
 /// Where there is no node.
 const NO_NAME: NodeName<'_> = NodeName { name: "", unit_address: None };
 
 impl<'a> Node<'a> {
-    pub(super) fn at_root(root: Option<RawNode<'a>>) -> Self {
-        Self { way: root.map(Step::new).into_iter().collect() }
+    pub(super) fn root(tree: &Tree<'a>) -> Self {
+        Self { tree: tree.clone(), raw: tree.raw_root(), own_cells: Ok(Cells::DEFAULT), depth: 0 }
     }
 
-    /// Becomes the node `raw`, which is `depth` levels below the root, in a walk that has just been at its parent or beside it.
-    pub(super) fn descend_to(&mut self, depth: usize, raw: RawNode<'a>) -> Option<()> {
-        self.way.truncate(depth);
-        self.way.push(Step::new(raw)).ok()
+    /// The node `raw`, which is `depth` levels below the root and whose parent says `own_cells`.
+    pub(super) fn new(tree: &Tree<'a>, raw: RawNode<'a>, own_cells: Result<Cells, &'static str>, depth: usize) -> Self {
+        Self { tree: tree.clone(), raw: Some(raw), own_cells, depth }
     }
 
-    /// This node and then each of its ancestors, the root last.
-    pub(super) fn upwards(&self) -> impl Iterator<Item = &RawNode<'a>> {
-        self.way.iter().rev().map(|step| &step.raw)
+    /// The nodes from the root to this one. One walk. Not inlined: it takes a kilobyte of stack, which is nobody else's to keep.
+    #[inline(never)]
+    pub(super) fn way(&self) -> Way<'a> {
+        let mut way: Way<'a> = self.tree.raw_root().into_iter().collect();
+        if self.depth == 0 {
+            return way;
+        }
+        for (depth, raw) in self.tree.fdt.all_nodes().into_iter().flatten().map_while(Result::ok) {
+            way.truncate(depth);
+            // There is room: the validator bounds the depth.
+            let _ = way.push(raw);
+            if self.is(&raw) {
+                break;
+            }
+        }
+        way
+    }
+
+    /// Whether this is the node `raw`: the same if its name lies at the same place.
+    fn is(&self, raw: &RawNode<'a>) -> bool {
+        core::ptr::eq(name_of(self.raw.as_ref()).name, name_of(Some(raw)).name)
     }
 
     /// Name and unit address.
     pub fn name(&self) -> NodeName<'a> {
-        self.way.last().map_or(NO_NAME, Step::name)
+        name_of(self.raw.as_ref())
     }
 
-    /// The path from the root, to be shown.
+    /// The path from the root, to be shown. One walk.
     pub fn path(&self) -> Path<'_, 'a> {
         Path(self)
     }
 
-    /// A name for error messages which needs no copy of the way.
     pub(super) fn malformed(&self, property: &'static str, problem: Problem) -> Malformed<'a> {
-        let parent = self.parent().map_or(NO_NAME, Step::name);
-        Malformed { depth: self.way.len().saturating_sub(1), parent, node: self.name(), property, problem }
-    }
-
-    fn parent(&self) -> Option<&Step<'a>> {
-        self.way.len().checked_sub(2).and_then(|parent| self.way.get(parent))
+        let parent = self.raw.and_then(|raw| raw.parent());
+        Malformed { depth: self.depth, parent: name_of(parent.as_ref()), node: self.name(), property, problem }
     }
 
     /// The raw value of a property; None if the node does not have it.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
-        raw_property(&self.way.last()?.raw, name)
+        raw_property(self.raw.as_ref()?, name)
     }
 
     /// Whether the node has the property, with whatever value.
@@ -129,16 +132,14 @@ impl<'a> Node<'a> {
 
     /// Child nodes in tree order. One pass over this node for all of them.
     pub fn children(&self) -> Children<'a> {
-        let children = self.way.last().and_then(|step| step.raw.children().ok()).map(|children| children.iter());
-        Children { parent: self.clone(), children }
+        let children = self.raw.and_then(|raw| raw.children().ok()).map(|children| children.iter());
+        Children { tree: self.tree.clone(), children, cells: self.bus().cells, depth: self.depth.saturating_add(1) }
     }
 
     /// The child `name`, or the first of that name if there is no unit address in it.
     pub fn child(&self, name: &str) -> Option<Self> {
-        let raw = self.way.last()?.raw.children().ok()?.find(name).ok()??;
-        let mut child = self.clone();
-        child.descend_to(self.way.len(), raw)?;
-        Some(child)
+        let raw = self.raw?.children().ok()?.find(name).ok()??;
+        Some(Self::new(&self.tree, raw, self.bus().cells, self.depth.saturating_add(1)))
     }
 
     /// The node at a path relative to this one.
@@ -152,17 +153,17 @@ impl<'a> Node<'a> {
     /// # Errors
     /// [`Malformed`] if a cell count is not one word.
     pub fn cells(&self) -> Result<Cells, Malformed<'a>> {
-        self.checked_cells(self.way.last())
+        self.bus().cells.map_err(|property| self.malformed(property, Problem::NotOneCell))
     }
 
     /// The cells with which this node's own addresses are written: those of the parent.
     pub(super) fn own_cells(&self) -> Result<Cells, Malformed<'a>> {
-        self.checked_cells(self.parent())
+        self.own_cells.map_err(|property| self.malformed(property, Problem::NotOneCell))
     }
 
-    fn checked_cells(&self, step: Option<&Step<'a>>) -> Result<Cells, Malformed<'a>> {
-        let cells = step.map_or(Ok(Cells::DEFAULT), |step| step.bus.cells);
-        cells.map_err(|property| self.malformed(property, Problem::NotOneCell))
+    /// What this node says about the addresses in its children. One pass over its properties.
+    pub(super) fn bus(&self) -> Bus<'a> {
+        self.raw.as_ref().map_or(Bus::NONE, Bus::of)
     }
 
     /// All entries of `reg`, as the node's bus sees them (not translated). A node without `reg` has none.
@@ -182,7 +183,7 @@ impl<'a> Node<'a> {
         Reg::new(value, self.own_cells()?).map_err(|problem| self.malformed(property, problem))
     }
 
-    /// Entry `index` of `reg` as the CPU sees it: translated by the `ranges` of every bus up to the root.
+    /// Entry `index` of `reg` as the CPU sees it: translated by the `ranges` of every bus up to the root. One walk.
     ///
     /// # Errors
     /// [`Malformed`]: there is no such entry, it is not well-formed, or a bus on the way does not map it.
@@ -193,19 +194,21 @@ impl<'a> Node<'a> {
     }
 
     /// Translates an address on the bus that this node is on to the CPU's.
-    ///
-    /// # Errors
-    /// [`Malformed`] names the bus that does not map it.
-    pub(super) fn to_cpu_address(&self, address: u64) -> Result<u64, Malformed<'a>> {
+    fn to_cpu_address(&self, address: u64) -> Result<u64, Malformed<'a>> {
+        // The root's addresses are the CPU's.
+        if self.depth <= 1 {
+            return Ok(address);
+        }
+        let way = self.way();
         let mut address = address;
-        // Buses between this node and the root, the nearest first; the root's addresses are the CPU's.
-        let ancestors = self.way.as_slice().split_last().map_or(&[][..], |(_, ancestors)| ancestors);
-        for pair in ancestors.windows(2).rev() {
+        // Buses between this node and the root, the nearest first.
+        let buses = way.get(..self.depth).unwrap_or_default().windows(2).enumerate();
+        for (depth, pair) in buses.rev() {
             let [outer, bus] = pair else { continue };
-            address = bus.bus.translate(&outer.bus, address).map_err(|problem| Malformed {
-                depth: LEVELS,
-                parent: outer.name(),
-                node: bus.name(),
+            address = Bus::of(bus).translate(&Bus::of(outer), address).map_err(|problem| Malformed {
+                depth: depth.saturating_add(1),
+                parent: name_of(Some(outer)),
+                node: name_of(Some(bus)),
                 property: "ranges",
                 problem,
             })?;
@@ -222,8 +225,10 @@ impl fmt::Debug for Node<'_> {
 
 /// The children of a node: see [`Node::children`].
 pub struct Children<'a> {
-    parent: Node<'a>,
+    tree: Tree<'a>,
     children: Option<fdt::nodes::NodeChildrenIter<'a, super::Mode<'a>>>,
+    cells: Result<Cells, &'static str>,
+    depth: usize,
 }
 
 impl<'a> Iterator for Children<'a> {
@@ -231,9 +236,7 @@ impl<'a> Iterator for Children<'a> {
 
     fn next(&mut self) -> Option<Node<'a>> {
         let raw = self.children.as_mut()?.next()?.ok()?;
-        let mut child = self.parent.clone();
-        child.descend_to(self.parent.way.len(), raw)?;
-        Some(child)
+        Some(Node::new(&self.tree, raw, self.cells, self.depth))
     }
 }
 
@@ -242,9 +245,9 @@ pub struct Path<'n, 'a>(&'n Node<'a>);
 
 impl fmt::Display for Path<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.way.as_slice() {
+        match self.0.way().as_slice() {
             [] | [_] => f.write_str("/"),
-            [_, below @ ..] => below.iter().try_for_each(|step| write!(f, "/{}", step.name())),
+            [_, below @ ..] => below.iter().try_for_each(|raw| write!(f, "/{}", name_of(Some(raw)))),
         }
     }
 }
@@ -252,6 +255,10 @@ impl fmt::Display for Path<'_, '_> {
 /// The value of a property of a node as the crate sees it.
 pub(super) fn raw_property<'a>(raw: &RawNode<'a>, name: &str) -> Option<&'a [u8]> {
     raw.raw_property(name).ok().flatten().map(|property| property.value)
+}
+
+fn name_of<'a>(raw: Option<&RawNode<'a>>) -> NodeName<'a> {
+    raw.and_then(|raw| raw.name().ok()).unwrap_or(NO_NAME)
 }
 
 fn printable(bytes: &[u8]) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use fdt::nodes::NodeName;
 
-use super::cells::{Cells, Malformed, Problem, Reg, Region, single};
+use super::cells::{Bus, Cells, Malformed, Problem, Reg, Region, single};
 use super::{Children, Node, Tree};
 use crate::memblock::Range;
 
@@ -10,6 +10,18 @@ use crate::memblock::Range;
 #[derive(Clone, Debug)]
 pub struct Reserved<'a> {
     node: Node<'a>,
+    buses: Buses<'a>,
+}
+
+/// What every child of `/reserved-memory` needs to know about addresses.
+#[derive(Clone, Copy, Debug)]
+struct Buses<'a> {
+    /// What `/reserved-memory` says.
+    inner: Bus<'a>,
+    /// What the root says.
+    outer: Bus<'a>,
+    /// `/reserved-memory` as errors show it.
+    name: NodeName<'a>,
 }
 
 /// Where a reservation is.
@@ -34,13 +46,17 @@ pub struct Dynamic<'a> {
 
 /// Iterates over the reservations: see [`Tree::reserved_memory`].
 pub struct ReservedMemory<'a> {
-    children: Option<Children<'a>>,
+    children: Option<(Children<'a>, Buses<'a>)>,
 }
 
 impl<'a> Tree<'a> {
     /// The enabled children of `/reserved-memory` in tree order.
     pub fn reserved_memory(&self) -> ReservedMemory<'a> {
-        ReservedMemory { children: self.root().child("reserved-memory").map(|node| node.children()) }
+        let root = self.root();
+        let children = root
+            .child("reserved-memory")
+            .map(|node| (node.children(), Buses { inner: node.bus(), outer: root.bus(), name: node.name() }));
+        ReservedMemory { children }
     }
 
     /// The cells in which a child of `/reserved-memory` is written: its own, or those of the root where it does not exist yet.
@@ -54,8 +70,9 @@ impl<'a> Iterator for ReservedMemory<'a> {
     type Item = Reserved<'a>;
 
     fn next(&mut self) -> Option<Reserved<'a>> {
-        let node = self.children.as_mut()?.find(Node::is_enabled)?;
-        Some(Reserved { node })
+        let (children, buses) = self.children.as_mut()?;
+        let node = children.find(Node::is_enabled)?;
+        Some(Reserved { node, buses: *buses })
     }
 }
 
@@ -103,7 +120,13 @@ impl<'a> Reserved<'a> {
     /// # Errors
     /// [`Malformed`]: it is empty, goes past 2^64, or `/reserved-memory` does not map it.
     pub fn range(&self, property: &'static str, entry: Region) -> Result<Range, Malformed<'a>> {
-        let address = self.node.to_cpu_address(entry.address)?;
+        let address = self.buses.inner.translate(&self.buses.outer, entry.address).map_err(|problem| Malformed {
+            depth: 1,
+            parent: NodeName { name: "/", unit_address: None },
+            node: self.buses.name,
+            property: "ranges",
+            problem,
+        })?;
         let impossible = || self.node.malformed(property, Problem::Impossible(entry));
         Range::new(address, entry.size).ok_or_else(impossible)
     }

@@ -110,7 +110,7 @@ impl fmt::Display for TreeError {
     }
 }
 
-/// The size in bytes which a tree's header claims, already known to be possible: how much to map before [`check`] can see it all.
+/// The size in bytes which a tree's header claims, already known to be possible: how much to map before `check` can see it all.
 ///
 /// # Errors
 /// [`TreeError::Truncated`], [`TreeError::NotATree`], [`TreeError::BadSize`].

@@ -1,28 +1,36 @@
-//! Every node of the tree in one pass, each with the way to it, which is what translating its addresses needs.
+//! Every node of the tree in one pass, each with what its parent says about addresses.
 
 use fdt::nodes::root::AllNodesIter;
 
-use super::{Mode, Node};
+use super::cells::Cells;
+use super::structure::LEVELS;
+use super::{Mode, Node, Tree};
 
-/// A walk over all nodes below the root, in tree order, in time proportional to the tree: see [`super::Tree::walk`].
-///
-/// Not an `Iterator`: the node is lent, because a node carries the way to it, and copying that for each would cost more than
-/// the walk.
+/// Iterates over all nodes below the root, in tree order, in time proportional to the tree: see [`Tree::walk`].
 pub struct Walk<'a> {
+    tree: Tree<'a>,
     /// The crate's walk. It ends silently below its 16th level, which the validator lets no tree have.
     nodes: Option<AllNodesIter<'a, Mode<'a>>>,
-    node: Node<'a>,
+    /// What the root and each node on the way to the current one say.
+    cells: heapless::Vec<Result<Cells, &'static str>, LEVELS>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(nodes: Option<AllNodesIter<'a, Mode<'a>>>, root: Node<'a>) -> Self {
-        Self { nodes, node: root }
+    pub(super) fn new(tree: &Tree<'a>) -> Self {
+        let root = tree.root().bus().cells;
+        Self { tree: tree.clone(), nodes: tree.fdt.all_nodes().ok(), cells: core::iter::once(root).collect() }
     }
+}
 
-    /// The next node; None after the last.
-    pub fn advance(&mut self) -> Option<&Node<'a>> {
+impl<'a> Iterator for Walk<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
         let (depth, raw) = self.nodes.as_mut()?.next()?.ok()?;
-        self.node.descend_to(depth, raw)?;
-        Some(&self.node)
+        self.cells.truncate(depth);
+        let node = Node::new(&self.tree, raw, *self.cells.last()?, depth);
+        // There is room: the validator bounds the depth.
+        let _ = self.cells.push(node.bus().cells);
+        Some(node)
     }
 }

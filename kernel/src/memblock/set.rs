@@ -105,3 +105,27 @@ impl<const N: usize> Default for RangeSet<N> {
         Self::new()
     }
 }
+
+/// What is left of `ranges`, which ascend, without `holes`.
+pub fn without(ranges: impl Iterator<Item = Range>, holes: &[Entry]) -> impl Iterator<Item = Range> {
+    let mut ranges = ranges;
+    let mut holes = holes;
+    // What is left of the range that is being cut.
+    let mut rest: Option<Range> = None;
+    core::iter::from_fn(move || {
+        // Each turn of either loop leaves a range or a hole behind.
+        loop {
+            let whole = rest.take().or_else(|| ranges.next())?;
+            while let Some((hole, others)) = holes.split_first()
+                && hole.range.last() < whole.base()
+            {
+                holes = others;
+            }
+            let Some(hole) = holes.first() else { return Some(whole) };
+            rest = whole.above(hole.range.last());
+            if let Some(left) = whole.below(hole.range.base()) {
+                return Some(left);
+            }
+        }
+    })
+}

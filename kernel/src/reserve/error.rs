@@ -6,7 +6,7 @@ use fdt::nodes::NodeName;
 
 use super::{COMPATIBLE, SMALLEST, Source};
 use crate::device_tree::{Cells, Malformed, show_cells};
-use crate::memblock::{Memblock, MemblockError, PAGE, Range, Size};
+use crate::memblock::{MemblockError, PAGE, Range, Size};
 use crate::memory_map::Holder;
 
 /// Why no region can be used.
@@ -124,10 +124,10 @@ const SUGGESTED_ALIGN: u64 = 2 << 20;
 
 impl NodeToAdd {
     /// In the middle of the largest free range: boot loaders work at either end of memory, and a reset runs them again.
-    pub(super) fn suggest(room: &Memblock, cells: Cells) -> Self {
+    pub(super) fn suggest(free: impl Iterator<Item = Range>, cells: Cells) -> Self {
         // One cell has no room for an address above 4 GiB.
         let reach = if cells.address < 2 { u64::from(u32::MAX) } else { u64::MAX };
-        let reachable = room.free().filter_map(|free| Range::inclusive(free.base(), free.last().min(reach)));
+        let reachable = free.filter_map(|free| Range::inclusive(free.base(), free.last().min(reach)));
         let place = reachable.max_by_key(|free| free.size()).and_then(|free| {
             let middle = free.size().checked_sub(SUGGESTED)? / 2;
             let base = free.base().checked_add(middle)? & !(SUGGESTED_ALIGN - 1);

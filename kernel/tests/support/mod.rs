@@ -86,19 +86,18 @@ pub(crate) fn everything(tree: &Tree<'_>) -> String {
         );
     }
     for node in tree.reserved_memory() {
-        writeln!(out, "{} {} {}", node.node().path(), node.no_map(), node.reusable()).unwrap();
+        writeln!(out, "{} {} {}", node.name(), node.no_map(), node.reusable()).unwrap();
         match node.placement() {
             Ok(Placement::Static(reg)) => reg.for_each(|entry| show!(node.range("reg", entry))),
             Ok(Placement::Dynamic(asked)) => writeln!(out, "{asked:x?}").unwrap(),
             Err(malformed) => writeln!(out, "{malformed}").unwrap(),
         }
     }
-    let mut walk = tree.walk();
     let mut nodes = 0;
-    while let Some(node) = walk.advance() {
+    for node in tree.walk() {
         nodes += 1;
-        // The first few of a hostile tree's hundred thousand stand for all.
-        if nodes < 1000 {
+        // The first few of a hostile tree's hundred thousand stand for all: each address takes a walk of its own.
+        if nodes < 16 {
             show!(node.reg().map(|reg| reg.collect::<Vec<_>>()), node.region(0), node.cells());
         }
     }
