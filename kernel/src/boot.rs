@@ -51,6 +51,15 @@ pub fn unable(why: &dyn Display) -> ! {
     power_off(Status::Unable)
 }
 
+/// Ends a boot that has no console either: whoever runs an emulator or a debugger is told.
+fn unable_without_console(why: &dyn Display) -> ! {
+    let mut text = heapless::String::<400>::new();
+    // What does not fit is cut.
+    let _ = core::fmt::write(&mut text, format_args!("afterglow cannot go on: {why}\n"));
+    arch::semihosting::write(&text);
+    power_off(Status::Unable)
+}
+
 /// Everything up to a mapped region and a heap, on the boot core.
 pub fn discover(info: &'static BootInfo) -> Machine {
     // Until there is a console, an exception is told to whoever runs an emulator.
@@ -87,24 +96,12 @@ pub fn discover(info: &'static BootInfo) -> Machine {
 /// The validated device tree. Without one there is no console to complain on but a debugger's.
 fn device_tree(info: &'static BootInfo) -> Tree<'static> {
     let Some(bytes) = info.dtb else {
-        arch::semihosting::write(
-            "afterglow cannot go on: no device tree: x0 points at none, and none is at the start of RAM\n",
-        );
-        power_off(Status::Unable)
+        unable_without_console(&"no device tree: x0 points at none, and none is at the start of RAM")
     };
     let size = size_of(bytes).unwrap_or(bytes.len()).min(bytes.len());
     match validate(&bytes[..size]) {
         Ok(tree) => tree,
-        Err(error) => {
-            let mut text = heapless::String::<300>::new();
-            // What does not fit is cut.
-            let _ = core::fmt::write(
-                &mut text,
-                format_args!("afterglow cannot go on: the device tree is broken: {error}\n"),
-            );
-            arch::semihosting::write(&text);
-            power_off(Status::Unable)
-        }
+        Err(error) => unable_without_console(&format_args!("the device tree is broken: {error}")),
     }
 }
 
@@ -122,11 +119,7 @@ fn open_console(board: &'static dyn Board, found: &Found) {
             },
         },
     };
-    let mut text = heapless::String::<300>::new();
-    // What does not fit is cut.
-    let _ = core::fmt::write(&mut text, format_args!("afterglow cannot go on: {why}\n"));
-    arch::semihosting::write(&text);
-    power_off(Status::Unable)
+    unable_without_console(why)
 }
 
 /// The first lines of a boot.
@@ -195,29 +188,20 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
         Ok(heap) => heap,
         Err(error) => unable(&error),
     };
-    for entry in memblock.memory() {
-        map_memory(entry.range, memblock);
+    let mappable = match memblock.mappable() {
+        Ok(mappable) => mappable,
+        Err(error) => unable(&error),
+    };
+    for entry in mappable.entries() {
+        let range = usize_range(entry.range);
+        if let Err(error) = arch::mmu::map_normal(range.clone()) {
+            say!("  warning    memory at {:#x} cannot be mapped: {error:?}", range.start);
+        }
     }
     // SAFETY: just mapped, and memblock gives it to nobody else.
     unsafe { heap::init(usize_range(heap)) };
     // SAFETY: just mapped, reserved in memblock for the rest of this boot; only writers and recovery use it.
     unsafe { RegionMemory::new(base, size) }
-}
-
-/// Maps a range of memory, without what must not be mapped.
-fn map_memory(memory: Range, memblock: &Memblock) {
-    let mut rest = Some(memory);
-    let map = |range: Range| {
-        if let Err(error) = arch::mmu::map_normal(usize_range(range)) {
-            say!("  warning    memory at {:#x} cannot be mapped: {error:?}", range.base());
-        }
-    };
-    for hole in memblock.reserved().iter().filter(|entry| entry.no_map) {
-        let Some(range) = rest.filter(|range| range.overlaps(hole.range)) else { continue };
-        range.below(hole.range.base()).map(map);
-        rest = range.above(hole.range.last());
-    }
-    rest.map(map);
 }
 
 /// Interrupts, the means of stop, and all cores, each with its writer. Returns how many run.

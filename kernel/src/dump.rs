@@ -34,6 +34,8 @@ pub enum Tail {
 /// What a dump found, for whoever decides what to do next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Events that somebody tried to record, on all cores.
+    pub attempted: u64,
     /// Events recovered, on all cores.
     pub recovered: u64,
     /// Every sum holds, every core was closed in order, nothing is damaged, the workload's numbers are unbroken up to the
@@ -58,7 +60,7 @@ pub fn dump<C: Crc32c>(
     let seed = LineSeed::new(bank.record().boot_id, ring::format::domain::TAIL);
     let (at, lines) = (bank.geometry().tail(tail_line::SCHEMA), tail_line::SCHEMA_LINES);
     let schema = load_text(bank.bytes(), at, seed, tail_line::SCHEMA, lines, schema);
-    trace(bank, tail, summary.recovered, schema, out)?;
+    trace(bank, tail, &summary, schema, out)?;
     Ok(summary)
 }
 
@@ -172,6 +174,7 @@ fn accounts<C: Crc32c>(bank: &Bank<'_, C>, summary: &mut Summary, out: &mut impl
         if let Some((before, after)) = run.and_then(|run| run.broken) {
             writeln!(out, "        workload: number {before} is followed by {after}")?;
         }
+        summary.attempted += a.attempted;
         summary.recovered += a.recovered;
         // A reset without a panic promises no more than the mode of cleaning does; then only the sum is judged.
         let promised = bank.record().state == BankState::Panicked;
@@ -230,13 +233,13 @@ fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<Run> {
 }
 
 /// The merged events, as Linux's `trace` file shows them.
-fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, total: u64, schema: &[u8], out: &mut impl Write) -> Result {
+fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &[u8], out: &mut impl Write) -> Result {
+    let Summary { attempted, recovered: total, .. } = *summary;
     let skip = match tail {
         Tail::Last(0) => return Ok(()),
         Tail::Last(n) => total.saturating_sub(n),
         Tail::All => 0,
     };
-    let attempted: u64 = (0..bank.geometry().cores).map(|core| bank.core(core).account().attempted).sum();
     writeln!(out, "# tracer: nop")?;
     writeln!(out, "#")?;
     writeln!(out, "# entries-in-buffer/entries-written: {total}/{attempted}   #P:{}", bank.geometry().cores)?;

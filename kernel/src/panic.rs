@@ -249,7 +249,7 @@ fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
     let now = || own.map_or(0, |writer| writer.clock().now_ns());
     let begin = now();
     let others = || (0..recorder.geometry.cores).filter(|core| *core != what.core && around.others.is_running(*core));
-    while !others().all(|core| around.others.is_stopped(core)) && around.others.wait() {}
+    around.others.wait_for_all_but(what.core, recorder.geometry.cores);
     let waited = now().saturating_sub(begin);
     for core in others() {
         if around.others.is_stopped(core) {
@@ -279,25 +279,11 @@ fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
     let mut lines = 0;
     for core in 0..geometry.cores {
         let Some(writer) = (recorder.writers)(core) else { continue };
-        let closed = stopped_itself(recorder, core);
-        if !closed {
+        if !stopped_itself(recorder, core) {
             let core_lines = writer.close().lines;
             lines += core_lines;
             if core == what.core {
-                let registers = &what.registers;
-                let stop = StopRecord {
-                    outcome: StopOutcome::Panicked,
-                    means: StopMeans::None,
-                    masked: Masked::All,
-                    lines: core_lines as u32,
-                    time_ns: begin,
-                    pc: registers[32],
-                    lr: registers[30],
-                    sp: registers[31],
-                    pstate: registers[33],
-                    fp: registers[29],
-                    ..StopRecord::default()
-                };
+                let stop = panicked(what, begin, core_lines);
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
             }
         }
@@ -319,6 +305,23 @@ fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
     let _ = writeln!(out, "panic: cleaned {lines} cache lines by {} in {} us", recorder.operation, ticks / 1000);
 }
 
+/// The stop record of a core that panics itself.
+fn panicked(what: &What<'_>, time_ns: u64, lines: u64) -> StopRecord {
+    StopRecord {
+        outcome: StopOutcome::Panicked,
+        means: StopMeans::None,
+        masked: Masked::All,
+        lines: lines as u32,
+        time_ns,
+        pc: what.registers[32],
+        lr: what.registers[30],
+        sp: what.registers[31],
+        pstate: what.registers[33],
+        fp: what.registers[29],
+        ..StopRecord::default()
+    }
+}
+
 /// Where a core's stop record is in the region.
 fn stop_line<M, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
     let number = Geometry::core_line(core, tail_line::STOP);
@@ -335,19 +338,9 @@ fn bystander<M: Memory + Persist, T: Clock, C: Crc32c>(what: &What<'_>, recorder
     let Some(recorder) = recorder else { return };
     let Some(writer) = (recorder.writers)(what.core) else { return };
     let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });
-    let stop = StopRecord {
-        outcome: StopOutcome::Panicked,
-        masked: Masked::All,
-        time_ns: writer.clock().now_ns(),
-        pc: what.registers[32],
-        lr: what.registers[30],
-        sp: what.registers[31],
-        pstate: what.registers[33],
-        fp: what.registers[29],
-        ..StopRecord::default()
-    };
-    let lines = writer.close().lines as u32;
-    StopRecord { lines, ..stop }.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, what.core);
+    let time_ns = writer.clock().now_ns();
+    let stop = panicked(what, time_ns, writer.close().lines);
+    stop.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, what.core);
     recorder.memory.complete();
 }
 

@@ -76,8 +76,7 @@ fn die_in_peace() -> ! {
     arch::irq::mask_everything();
     let others = Others::new();
     others.request();
-    let stopped = |core: &(usize, _)| others.is_stopped(core.0 as u32);
-    while !trace::all().filter(|(core, _)| *core != this().index()).all(|core| stopped(&core)) && others.wait() {}
+    others.wait_for_all_but(this().index() as u32, trace::all().count() as u32);
     life::end_cleanly();
     say!("shut down cleanly, as asked for by die=poweroff");
     power_off(Status::Survived)

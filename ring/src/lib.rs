@@ -15,7 +15,7 @@
 //! | [`linux`], [`mod@format`], [`position`], [`mod@event`], [`line`](mod@line), [`records`] | every byte of it |
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
-//! | [`local`], [`writer`], [`bank`] | recording |
+//! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
@@ -37,6 +37,7 @@ pub mod line;
 pub mod linux;
 pub mod local;
 pub mod merge;
+pub mod policy;
 pub mod position;
 pub mod records;
 pub mod recover;
@@ -44,5 +45,6 @@ pub mod region;
 pub mod scan;
 pub mod schema;
 pub mod seams;
+pub mod slot;
 pub mod verdict;
 pub mod writer;

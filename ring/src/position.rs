@@ -59,6 +59,12 @@ impl Position {
     pub const fn count(self) -> u16 {
         (self.0 >> (SEQUENCE_BITS + WORD_BITS)) as u16
     }
+    /// The whole number of events reserved before it, from one that was right less than 2^15 events before or after it.
+    #[must_use]
+    pub const fn whole_count(self, base: u64) -> u64 {
+        let difference = self.count().wrapping_sub(base as u16).cast_signed();
+        base.wrapping_add_signed(difference as i64)
+    }
     /// Sequence number of the sub-buffer.
     #[inline(always)]
     #[must_use]

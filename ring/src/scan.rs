@@ -1,9 +1,9 @@
 //! Finds what is ours in bytes whose headers are lost: sub-buffers say who they are, and a geometry must explain where they stand.
 
-use crate::format::{BANKS_MAX, CORES_MAX, DATA_END, Geometry, tag};
+use crate::check::{Crc32c, Table, seed};
+use crate::format::{BANKS_MAX, CORES_MAX, DATA_END, Geometry, domain, tag};
 use crate::linux::SUBBUF_SIZE;
 use crate::region::bank_record_of;
-use crate::writer::tag_check;
 
 /// What a sub-buffer's tag says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,13 @@ impl Tag {
             tag_check(found.boot_id, u64_at(tag::MAGIC)?, found.core, found.sequence, found.reserved, found.time_ns);
         (u32_at(tag::CHECK)? == check).then_some(found)
     }
+}
+
+/// The check of a tag whose first eight bytes are `head`.
+pub(crate) fn tag_check(boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
+    let register = Table.u64(seed(boot_id, domain::TAG), head);
+    let register = Table.u32(register, core);
+    Table.u64(Table.u64(Table.u64(register, sequence), reserved), time)
 }
 
 /// All sub-buffers of ours at page boundaries, with their offsets.

@@ -69,6 +69,11 @@ pub trait StopOthers {
     fn is_stopped(&self, core: u32) -> bool;
     /// Spends a moment; false when the bounded wait is over.
     fn wait(&self) -> bool;
+    /// Waits, bounded, until every running core below `cores` but `this` stands still.
+    fn wait_for_all_but(&self, this: u32, cores: u32) {
+        let all = || (0..cores).all(|core| core == this || !self.is_running(core) || self.is_stopped(core));
+        while !all() && self.wait() {}
+    }
 }
 
 /// Restarts the machine.

@@ -12,7 +12,7 @@
 //! Publishing: only the outermost commit moves the commit word, past all that nested inside it. The word is a hint for
 //! live readers and for Linux; what counts after a crash is each event's own check.
 
-use crate::check::{Crc32c, Table, seed};
+use crate::check::{Crc32c, seed};
 use crate::event::{self, DELTA_BITS, END_OF_DATA, Frame, Shape, TIME_WORDS};
 use crate::format::{COMMON_HEADER, DATA_END, Geometry, domain, tag, tail_line};
 use crate::line::LineSeed;
@@ -20,84 +20,17 @@ use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
 use crate::local::Local;
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
 use crate::records::Counters;
+use crate::scan::tag_check;
 use crate::seams::{Clock, Memory, Persist};
+
+pub use crate::policy::{CleanAt, Mode, Refused, WhenFull};
+pub use crate::slot::{Event, Slot};
 
 /// How often a reserve begins again after interrupts that recorded. Each of them had to hit a window of a few instructions.
 const TRIES: u32 = 64;
 
 /// Levels that can nest: thread, interrupt, NMI, exception.
 pub const LEVELS: u64 = 4;
-
-/// Why an event was refused. Each refusal is counted by its cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Refused {
-    /// Its fields exceed [`FIELDS_MAX`](crate::format::FIELDS_MAX).
-    TooLarge = 0,
-    /// Four levels are already writing.
-    Nested = 1,
-    /// The recorder is off: stopped for a panic, or not begun.
-    Stopped = 2,
-    /// The ring is full and keeps the oldest (`full=drop`).
-    Full = 3,
-    /// Nested writers came round to the sub-buffer of the event that they interrupted.
-    Overrun = 4,
-    /// Interrupts recorded in between too often.
-    Interrupted = 5,
-    /// Reserved, then discarded by its own writer. Not an error: counted here so that nothing is missing from the sum.
-    Discarded = 6,
-}
-
-impl Refused {
-    /// All causes, in the order in which they are counted.
-    pub const ALL: [Self; 7] =
-        [Self::TooLarge, Self::Nested, Self::Stopped, Self::Full, Self::Overrun, Self::Interrupted, Self::Discarded];
-
-    /// A word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TooLarge => "too large",
-            Self::Nested => "nested too deep",
-            Self::Stopped => "recorder stopped",
-            Self::Full => "ring full",
-            Self::Overrun => "overrun by nested",
-            Self::Interrupted => "interrupted too often",
-            Self::Discarded => "discarded",
-        }
-    }
-}
-
-/// What happens when the ring is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// The oldest sub-buffer is overwritten.
-    #[default]
-    Overwrite,
-    /// New events are refused.
-    Drop,
-}
-
-/// How much a reset without a panic may lose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CleanAt {
-    /// Everything since the last panic's clean.
-    #[default]
-    Panic,
-    /// The open sub-buffer of each core.
-    SubBuffer,
-    /// The events that are being written.
-    Event,
-}
-
-/// How a ring behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mode {
-    /// What happens when it is full.
-    pub when_full: WhenFull,
-    /// When lines are written back.
-    pub clean_at: CleanAt,
-}
 
 /// What a writer remembers, outside the region. Lines of its own: only its core writes here.
 #[derive(Debug, Default)]
@@ -123,66 +56,6 @@ pub struct State {
     cleaned: Local,
     /// Refusals by cause.
     refused: [Local; 7],
-}
-
-/// The claim on an event's place, from reserve to commit or discard.
-#[derive(Debug)]
-#[must_use = "an event that is neither committed nor discarded stays unfinished"]
-pub struct Slot<'w, M> {
-    memory: &'w M,
-    /// Position of the first word, time record included.
-    position: Position,
-    /// Offset of the first word in the region.
-    start: u64,
-    /// Bytes from the first word to the check.
-    checked: u64,
-    /// Offset of the fields in the region.
-    fields: u64,
-    /// Size of the fields in bytes.
-    size: usize,
-    shape: Shape,
-    delta: u32,
-}
-
-impl<M: Memory> Slot<'_, M> {
-    /// Writes a field at `at` bytes from the start of the fields; outside of them nothing is written.
-    #[inline(always)]
-    pub fn put_u64(&self, at: usize, value: u64) {
-        debug_assert!(at + 8 <= self.size);
-        if at + 8 <= self.size {
-            self.memory.store_u64(self.fields + at as u64, value);
-        }
-    }
-    /// Writes a field at `at` bytes from the start of the fields; outside of them nothing is written.
-    #[inline(always)]
-    pub fn put_u32(&self, at: usize, value: u32) {
-        debug_assert!(at + 4 <= self.size);
-        if at + 4 <= self.size {
-            self.memory.store_u32(self.fields + at as u64, value);
-        }
-    }
-    /// Writes bytes from `at` on, and zeros up to the end of the fields' last word; what does not fit is cut off.
-    #[inline]
-    pub fn put_bytes(&self, at: usize, bytes: &[u8]) {
-        let room = self.size.saturating_sub(at);
-        debug_assert!(bytes.len() <= room && at.is_multiple_of(4));
-        self.memory.store_bytes(self.fields + at as u64, &bytes[..bytes.len().min(room)]);
-    }
-    /// Size of the fields, in bytes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.size
-    }
-}
-
-/// Something that can be recorded.
-pub trait Event {
-    /// Its id ([`crate::format::id`]).
-    const ID: u16;
-    /// Bytes of its fields.
-    fn size(&self) -> usize;
-    /// Writes the fields, all of them: what is left out keeps bytes of an older event.
-    fn write<M: Memory>(&self, slot: &Slot<'_, M>);
 }
 
 /// What a core did in its last moments, for the panic path.
@@ -452,7 +325,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         if position.word() < END_WORD {
             self.memory.store_u32(self.place(position), END_OF_DATA);
         }
-        let reserved = self.whole_count(first);
+        let reserved = first.whole_count(self.state.reserved_base.get());
         self.carry_count(reserved);
         self.open_subbuf(first, now, reserved);
         Ok(Some(first))
@@ -615,12 +488,6 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         self.memory.store_u64(header + linux::cpu::COMMIT_BUFFER, self.memory.address(self.subbuf(sequence)));
     }
 
-    /// How many events were reserved before `position`, whole.
-    fn whole_count(&self, position: Position) -> u64 {
-        let base = self.state.reserved_base.get();
-        whole(base, position)
-    }
-
     /// Carries the whole number further. It never goes back: nested writers may have carried it past an outer one's.
     fn carry_count(&self, reserved: u64) {
         for _ in 0..TRIES {
@@ -649,7 +516,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         let position = Position::from_bits(self.state.position.get());
         let base = self.state.reserved_base.get();
         Counters {
-            reserved: whole(base, position),
+            reserved: position.whole_count(base),
             refused: core::array::from_fn(|i| self.state.refused[i].get().min(u64::from(u32::MAX)) as u32),
             sequence: position.sequence(),
             in_flight: self.state.depth.get() as u32,
@@ -725,17 +592,4 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
     pub fn clock(&self) -> &T {
         &self.clock
     }
-}
-
-/// The number of events before `position`, from one that was right less than 2^15 events ago or before us.
-fn whole(base: u64, position: Position) -> u64 {
-    let difference = position.count().wrapping_sub(base as u16).cast_signed();
-    base.wrapping_add_signed(i64::from(difference))
-}
-
-/// The check of a tag whose first eight bytes are `head`.
-pub(crate) fn tag_check(boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
-    let register = Table.u64(seed(boot_id, domain::TAG), head);
-    let register = Table.u32(register, core);
-    Table.u64(Table.u64(Table.u64(register, sequence), reserved), time)
 }
