@@ -37,6 +37,7 @@ pub mod line;
 pub mod linux;
 pub mod local;
 pub mod merge;
+pub mod point;
 pub mod policy;
 pub mod position;
 pub mod records;

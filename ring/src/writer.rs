@@ -18,6 +18,7 @@ use crate::format::{COMMON_HEADER, DATA_END, Geometry, domain, tag, tail_line};
 use crate::line::LineSeed;
 use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
 use crate::local::Local;
+use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
 use crate::records::Counters;
 use crate::scan::tag_check;
@@ -210,6 +211,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             return Err(self.refuse(Refused::Nested));
         }
         self.state.depth.set(depth + 1);
+        reach(Point::Entered);
         let asked = Asked { id, size, shape, depth };
         match self.claim(shape) {
             Some(claim) => Ok(self.fill(asked, claim)),
@@ -236,6 +238,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             data += 4;
         }
         memory.store_u64(data, self.state.context.get() | u64::from(id) | depth << 24);
+        reach(Point::Headed);
         let checked = data + (COMMON_HEADER + size.next_multiple_of(4)) as u64 - start;
         Slot { memory, position, start, checked, fields: data + COMMON_HEADER as u64, size, shape, delta }
     }
@@ -256,6 +259,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         if !self.state.position.replace(position.bits(), behind.bits()) {
             return None;
         }
+        reach(Point::Claimed);
         self.state.stamp.set(now);
         self.state.stamp_at.set(behind.bits());
         Some(Claim { position, record: None, delta: delta as u32 })
@@ -284,6 +288,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
                 if !self.state.position.replace(position.bits(), behind.bits()) {
                     continue;
                 }
+                reach(Point::Claimed);
                 self.state.stamp.set(now);
                 self.state.stamp_at.set(behind.bits());
                 let delta = if record.is_some() { 0 } else { delta as u32 };
@@ -319,15 +324,18 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         if !self.state.position.replace(position.bits(), behind.bits()) {
             return Ok(None);
         }
+        reach(Point::SwitchClaimed);
         self.state.stamp.set(now);
         self.state.stamp_at.set(behind.bits());
         // Ours alone now: the rest of the old sub-buffer, header and tag of the new one.
         if position.word() < END_WORD {
             self.memory.store_u32(self.place(position), END_OF_DATA);
         }
+        reach(Point::Ended);
         let reserved = first.whole_count(self.state.reserved_base.get());
         self.carry_count(reserved);
         self.open_subbuf(first, now, reserved);
+        reach(Point::Opened);
         Ok(Some(first))
     }
 
@@ -365,6 +373,7 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             at += 8;
         }
         self.memory.store_u32(end, register);
+        reach(Point::Sealed);
     }
 
     /// Leaves this level; the outermost one publishes.
@@ -383,8 +392,10 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
             } else {
                 self.publish_far(published, position);
             }
+            reach(Point::Published);
             self.state.published.set(position.bits());
             self.state.depth.set(0);
+            reach(Point::Left);
             // An interrupt that recorded before the line above left its publishing to us.
             if self.state.position.get() == position.bits() {
                 return;

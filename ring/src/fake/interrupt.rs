@@ -3,11 +3,13 @@
 //! A test arms an interrupt for the n-th such place; the handler runs there and then, nested, as on a core.
 
 extern crate std;
+use crate::point::Point;
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::vec::Vec;
 
-type Handler = Box<dyn FnMut()>;
+/// What runs when the interrupt comes.
+pub type Handler = Box<dyn FnMut()>;
 
 std::thread_local! {
     static PASSED: Cell<u64> = const { Cell::new(0) };
@@ -35,4 +37,32 @@ pub fn with(interrupts: Vec<(u64, Handler)>, body: impl FnOnce()) -> u64 {
     body();
     ARMED.with(|armed| armed.borrow_mut().clear());
     PASSED.get()
+}
+
+std::thread_local! {
+    static NAMED: RefCell<Option<(Point, u64, Handler)>> = const { RefCell::new(None) };
+}
+
+/// A writer reaches a named point.
+pub fn reach(point: Point) {
+    let due = NAMED.with(|named| {
+        let mut named = named.try_borrow_mut().ok()?;
+        let (wanted, left, _) = named.as_mut()?;
+        if *wanted != point {
+            return None;
+        }
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        named.take()
+    });
+    if let Some((_, _, mut handler)) = due {
+        handler();
+    }
+}
+
+/// Runs `handler` when the named point is reached for the n-th time from now, counted from 0.
+pub fn at(point: Point, n: u64, handler: Handler) {
+    NAMED.with(|named| *named.borrow_mut() = Some((point, n, handler)));
 }
