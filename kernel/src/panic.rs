@@ -89,7 +89,7 @@ pub struct What<'a> {
 
 /// What this boot records into.
 #[derive(Clone, Copy)]
-pub struct Recorder<'a, M, T, C> {
+pub struct Recorder<'a, M, T, C: Crc32c> {
     /// The region.
     pub memory: &'a M,
     /// Its places.
@@ -323,13 +323,13 @@ fn panicked(what: &What<'_>, time_ns: u64, lines: u64) -> StopRecord {
 }
 
 /// Where a core's stop record is in the region.
-fn stop_line<M, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
+fn stop_line<M, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
     let number = Geometry::core_line(core, tail_line::STOP);
     recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number)
 }
 
 /// Whether a core's own stop record says that it closed and cleaned its writer itself.
-fn stopped_itself<M: Memory, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
+fn stopped_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
     recorder.memory.load_u32(stop_line(recorder, core)) as u8 == StopOutcome::Stopped as u8
 }
 

@@ -11,6 +11,10 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 ///
 /// The register is taken and returned raw: no inversion before or after.
 pub trait Crc32c: Copy {
+    /// The same for a caller who folds each word as it passes by: steps that need no choice between ways.
+    type Direct: Crc32c;
+    /// That form, if this machine has it.
+    fn direct(self) -> Option<Self::Direct>;
     /// The register after eight bytes, the least significant first.
     fn u64(self, register: u32, value: u64) -> u32;
     /// The register after four bytes, the least significant first.
@@ -56,6 +60,10 @@ impl Table {
 }
 
 impl Crc32c for Table {
+    type Direct = Self;
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
     fn u64(self, register: u32, value: u64) -> u32 {
         self.short(register, &value.to_le_bytes())
     }
@@ -86,6 +94,10 @@ impl Instruction {
 
 #[cfg(target_arch = "x86_64")]
 impl Crc32c for Instruction {
+    type Direct = Self;
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
     #[inline(always)]
     fn u64(self, register: u32, value: u64) -> u32 {
         let mut wide = u64::from(register);

@@ -14,15 +14,20 @@ pub trait Memory {
     /// Writes a u64, at any alignment.
     fn store_u64(&self, at: u64, value: u64);
     /// Writes bytes at a multiple of 4, and zeros up to the next one.
-    #[inline]
+    #[inline(always)]
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         let mut to = at;
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
-            self.store_u64(to, u64::from_le_bytes(*word));
+            self.store_u64(to, self.word(word));
             to += 8;
         }
         store_rest(self, to, rest);
+    }
+    /// Reads a word of somebody else's bytes: for machines where the compiler would take it apart.
+    #[inline(always)]
+    fn word(&self, bytes: &[u8; 8]) -> u64 {
+        u64::from_le_bytes(*bytes)
     }
     /// Writes an aligned u64 after everything that was written before it (release): pairs with a live reader's acquire.
     fn publish_u64(&self, at: u64, value: u64);
@@ -31,7 +36,7 @@ pub trait Memory {
 }
 
 /// The last few bytes of a [`Memory::store_bytes`], fewer than 8.
-#[inline]
+#[inline(always)]
 pub fn store_rest<M: Memory + ?Sized>(memory: &M, at: u64, rest: &[u8]) {
     let mut word = [0; 8];
     word[..rest.len()].copy_from_slice(rest);
@@ -108,6 +113,10 @@ impl<M: Memory> Memory for &M {
     #[inline(always)]
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         (**self).store_bytes(at, bytes);
+    }
+    #[inline(always)]
+    fn word(&self, bytes: &[u8; 8]) -> u64 {
+        (**self).word(bytes)
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {
