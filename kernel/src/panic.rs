@@ -147,7 +147,7 @@ impl Write for Out<'_> {
 }
 
 /// Everything from the panic to the request for a reset. Returns only when no way of resetting worked, or for a bystander.
-pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
+pub fn run<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     progress: &Progress,
     role: Role,
     what: &What<'_>,
@@ -213,7 +213,7 @@ fn announce(what: &What<'_>, out: &mut Out<'_>) -> core::fmt::Result {
 }
 
 /// Writes why this boot dies, before anything that takes long.
-fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn record<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     progress: &Progress,
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
@@ -239,7 +239,7 @@ fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
 }
 
 /// Waits for the others, bounded, and writes who did not answer.
-fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn wait<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
     around: &Around<'_>,
@@ -266,7 +266,7 @@ fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
 
 /// Closes this core's writer and those of cores that did not answer, writes the headers, and brings everything that may be
 /// dirty to memory.
-fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn clean<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
     out: &mut Out<'_>,
@@ -334,7 +334,7 @@ fn stopped_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, cor
 }
 
 /// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.
-fn bystander<M: Memory + Persist, T: Clock, C: Crc32c>(what: &What<'_>, recorder: Option<&Recorder<'_, M, T, C>>) {
+fn bystander<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(what: &What<'_>, recorder: Option<&Recorder<'_, M, T, C>>) {
     let Some(recorder) = recorder else { return };
     let Some(writer) = (recorder.writers)(what.core) else { return };
     let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });

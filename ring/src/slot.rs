@@ -2,7 +2,7 @@
 
 use crate::check::Crc32c;
 use crate::event::Shape;
-use crate::seams::Memory;
+use crate::seams::{Memory, store_rest};
 use core::cell::Cell;
 use core::ops::Range;
 
@@ -82,8 +82,9 @@ pub(crate) fn fold<M: Memory, C: Crc32c>(memory: &M, crc: C, register: u32, rang
 /// Memory behind which an event's check is computed on the way. Words that are written in their order are folded in as
 /// they pass; after one out of order the check is taken over what stands in memory.
 #[derive(Debug)]
-pub(crate) struct Folding<'w, M, C> {
-    memory: &'w M,
+pub(crate) struct Folding<M, C> {
+    /// A copy: what its stores may touch is not where it lies.
+    memory: M,
     crc: C,
     /// The check over everything before the event.
     before: u32,
@@ -92,10 +93,10 @@ pub(crate) struct Folding<'w, M, C> {
     next: Cell<u64>,
 }
 
-impl<'w, M: Memory, C: Crc32c> Folding<'w, M, C> {
+impl<M: Memory, C: Crc32c> Folding<M, C> {
     /// For an event that begins at `start`, behind what `register` stands for.
     #[inline(always)]
-    pub(crate) fn new(memory: &'w M, crc: C, register: u32, start: u64) -> Self {
+    pub(crate) fn new(memory: M, crc: C, register: u32, start: u64) -> Self {
         Self { memory, crc, before: register, register: Cell::new(register), next: Cell::new(start) }
     }
     /// Writes the check.
@@ -104,7 +105,7 @@ impl<'w, M: Memory, C: Crc32c> Folding<'w, M, C> {
         let check = header + 4 * u64::from(shape.words() - 1);
         let mut register = self.register.get();
         if self.next.get() != check {
-            register = fold(self.memory, self.crc, self.before, header..check);
+            register = fold(&self.memory, self.crc, self.before, header..check);
         }
         self.memory.store_u32(check, register);
     }
@@ -117,7 +118,7 @@ impl<'w, M: Memory, C: Crc32c> Folding<'w, M, C> {
     }
 }
 
-impl<M: Memory, C: Crc32c> Memory for Folding<'_, M, C> {
+impl<M: Memory, C: Crc32c> Memory for Folding<M, C> {
     #[inline(always)]
     fn load_u32(&self, at: u64) -> u32 {
         self.memory.load_u32(at)
@@ -141,9 +142,29 @@ impl<M: Memory, C: Crc32c> Memory for Folding<'_, M, C> {
         self.memory.store_u64(at, value);
     }
     #[inline(always)]
+    fn store_bytes(&self, at: u64, bytes: &[u8]) {
+        let (words, _) = bytes.as_chunks::<8>();
+        let size = 8 * words.len() as u64;
+        if self.comes_next(at, size) {
+            let mut register = self.register.get();
+            let mut to = at;
+            for word in words {
+                let word = self.memory.word(word);
+                register = self.crc.u64(register, word);
+                self.memory.store_u64(to, word);
+                to += 8;
+            }
+            self.register.set(register);
+        } else {
+            self.memory.store_bytes(at, &bytes[..size as usize]);
+        }
+        store_rest(self, at + size, bytes);
+    }
+    #[inline(always)]
     fn word(&self, bytes: &[u8; 8]) -> u64 {
         self.memory.word(bytes)
     }
+    #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {
         self.memory.publish_u64(at, value);
     }

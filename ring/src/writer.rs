@@ -123,7 +123,7 @@ pub struct Writer<M, T, C: Crc32c> {
     target: Target,
 }
 
-impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
+impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// A writer for a core's ring in a bank that [`crate::bank::prepare`] has made ready. It opens its first sub-buffer and
     /// records from now on.
     pub fn new(memory: M, clock: T, crc: C, target: Target, mode: Mode) -> Self {
@@ -197,14 +197,14 @@ impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
         let Some(claim) = self.claim(shape) else { return self.record_generally(event) };
         let register = crc.u64(self.seed, claim.position.checked());
         let header = claim.base + claim.position.byte();
-        let folding = Folding::new(&self.memory, crc, register, header);
+        let folding = Folding::new(self.memory, crc, register, header);
         let slot = self.head(&folding, Asked { id: E::ID, size, shape, depth: 0 }, header, claim.delta);
         event.write(&slot);
         folding.seal(header, shape);
         reach(Point::Sealed);
         // Release: a live reader's acquire of the word then sees the events before it.
         let behind = claim.position.behind(shape.words());
-        self.memory.publish_u64(claim.base + SUBBUF_COMMIT, behind.byte() - linux::SUBBUF_HEADER);
+        folding.publish_u64(claim.base + SUBBUF_COMMIT, behind.byte() - linux::SUBBUF_HEADER);
         reach(Point::Published);
         self.state.depth.set(0);
         reach(Point::Left);

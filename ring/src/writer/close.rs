@@ -21,7 +21,7 @@ pub struct Closed {
     pub reserved: u64,
 }
 
-impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
+impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// Turns the recorder off: from now on every reserve is refused. Any core may say it.
     pub fn stop(&self) {
         self.state.off.set(1);

@@ -19,7 +19,7 @@ struct Claim {
     delta: u32,
 }
 
-impl<M: Memory + Persist, T: Clock, C: Crc32c> Writer<M, T, C> {
+impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     pub(super) fn reserve_generally(&self, id: u16, size: usize, shape: Shape) -> Result<Slot<'_, M>, Refused> {
         if self.state.off.get() != 0 {
             return Err(self.refuse(Refused::Stopped));
