@@ -41,7 +41,7 @@ impl<M: Memory> Slot<'_, M> {
         }
     }
     /// Writes bytes from `at` on, and zeros up to the end of the fields' last word; what does not fit is cut off.
-    #[inline]
+    #[inline(always)]
     pub fn put_bytes(&self, at: usize, bytes: &[u8]) {
         let room = self.size.saturating_sub(at);
         debug_assert!(bytes.len() <= room && at.is_multiple_of(4));
