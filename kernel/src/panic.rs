@@ -334,7 +334,10 @@ fn stopped_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, cor
 }
 
 /// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.
-fn bystander<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(what: &What<'_>, recorder: Option<&Recorder<'_, M, T, C>>) {
+fn bystander<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
+    what: &What<'_>,
+    recorder: Option<&Recorder<'_, M, T, C>>,
+) {
     let Some(recorder) = recorder else { return };
     let Some(writer) = (recorder.writers)(what.core) else { return };
     let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });

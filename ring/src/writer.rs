@@ -7,7 +7,7 @@
 //!
 //! Two ways through: [`Writer::record`] takes the short one, for an event that interrupts no other, fits, and comes soon
 //! after its predecessor; its check is computed while its fields are written. Everything else takes the general one
-//! ([`general`]). Both leave the same bytes.
+//! (`general`). Both leave the same bytes.
 //!
 //! Time: `stamp` is the time of the last event, and holds only while `stamp_at` names the very position behind that
 //! event. Only the outermost writer relies on it: then nobody is in the middle of writing the two. A nested writer's event
