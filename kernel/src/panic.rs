@@ -7,8 +7,7 @@ use crate::dump::Seconds;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring::check::Crc32c;
-use ring::format::{Geometry, LINE_SIZE, domain, tail_line};
-use ring::line::LineSeed;
+use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{BankState, Masked, PANIC_REGISTERS, PanicRecord, StopMeans, StopOutcome, StopRecord};
 use ring::region::Header;
 use ring::seams::{Clock, Console, Memory, Persist, Reset, StopOthers};
@@ -292,8 +291,7 @@ fn clean<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
         && let Some(record) = header.banks.get_mut(recorder.bank as usize)
     {
         record.state = BankState::Panicked;
-        let (at, seed) = (geometry.tail(tail_line::BANK), LineSeed::new(recorder.boot_id, domain::TAIL));
-        record.to_line().store(memory, geometry.bank(recorder.bank) + at, seed, tail_line::BANK, 0);
+        record.store(memory, geometry, recorder.bank);
         header.crashes_in_a_row = header.crashes_in_a_row.saturating_add(1);
         header.store(memory);
         lines += 2 * (2 + u64::from(geometry.banks));
