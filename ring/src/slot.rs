@@ -145,7 +145,12 @@ impl<M: Memory, C: Crc32c> Memory for Folding<M, C> {
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         let (words, _) = bytes.as_chunks::<8>();
         let size = 8 * words.len() as u64;
-        if self.comes_next(at, size) {
+        if !self.comes_next(at, size) {
+            self.memory.store_bytes(at, words.as_flattened());
+        } else if C::HAS_LANES {
+            self.register.set(self.crc.bytes(self.register.get(), words.as_flattened()));
+            self.memory.store_bytes(at, words.as_flattened());
+        } else {
             let mut register = self.register.get();
             let mut to = at;
             for word in words {
@@ -155,8 +160,6 @@ impl<M: Memory, C: Crc32c> Memory for Folding<M, C> {
                 to += 8;
             }
             self.register.set(register);
-        } else {
-            self.memory.store_bytes(at, &bytes[..size as usize]);
         }
         store_rest(self, at + size, bytes);
     }
