@@ -151,7 +151,8 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         writer.state.stamp.set(now);
         writer.state.stamp_base.set(writer.subbuf(0));
         writer.state.stamp_at.set(first.bits());
-        writer.point_linux_at(0);
+        writer.point_linux_at_oldest(0);
+        writer.point_linux_at_newest(0);
         writer.memory.clean(writer.subbuf(0), SUBBUF_SIZE);
         writer.memory.clean(writer.cpu_header(), linux::CPU_HEADER);
         writer.memory.complete();
@@ -290,7 +291,8 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
 
     /// Gives an event up. Its place stays, marked as discarded, and is counted.
     pub fn discard(&self, slot: Slot<'_, M>) {
-        let (word, length) = slot.shape.discarded(slot.delta);
+        let [word, length, claimed] = slot.shape.discarded(slot.delta);
+        self.memory.store_u32(slot.header + 8, claimed);
         self.memory.store_u32(slot.header + 4, length);
         self.memory.store_u32(slot.header, word);
         self.seal(&slot);

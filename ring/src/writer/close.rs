@@ -55,6 +55,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             // Recovery does without them. But the commit word of an older lap must not vouch for anything.
             self.memory.publish_u64(self.subbuf(position.sequence()) + SUBBUF_COMMIT, 0);
         }
+        self.point_linux_at_oldest(position.sequence());
         let closed =
             Closed { lines: 0, in_flight: in_flight as u32, reserved: self.write_counters(true, in_flight as u32) };
         self.memory.begin();

@@ -117,6 +117,9 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         reach(Point::Ended);
         let reserved = first.whole_count(self.state.reserved_base.get());
         self.carry_count(reserved);
+        // What is overwritten is not the oldest any more: Linux would take its new time for the ring's beginning. Nested
+        // writers may be further already.
+        self.point_linux_at_oldest(Position::from_bits(self.state.position.get()).sequence());
         self.open_subbuf(first, now, reserved);
         reach(Point::Opened);
         Ok(Some(first))
@@ -182,7 +185,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
         self.publish(position);
         if position.sequence() != published.sequence() {
-            self.point_linux_at(position.sequence());
+            self.point_linux_at_newest(position.sequence());
         }
         match self.mode.clean_at {
             CleanAt::Panic => return,
@@ -238,12 +241,16 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         self.memory.store_u64(at + tag::TIME, now);
     }
 
-    /// Tells Linux which sub-buffer is written and which is the oldest.
-    pub(super) fn point_linux_at(&self, sequence: u64) {
-        let oldest = (sequence + 1).saturating_sub(self.ring);
-        let header = self.cpu_header();
-        self.memory.store_u64(header + linux::cpu::HEAD_BUFFER, self.memory.address(self.subbuf(oldest)));
-        self.memory.store_u64(header + linux::cpu::COMMIT_BUFFER, self.memory.address(self.subbuf(sequence)));
+    /// Tells Linux which sub-buffer is the oldest while `sequence` is the newest.
+    pub(super) fn point_linux_at_oldest(&self, sequence: u64) {
+        let oldest = self.subbuf((sequence + 1).saturating_sub(self.ring));
+        self.memory.store_u64(self.cpu_header() + linux::cpu::HEAD_BUFFER, self.memory.address(oldest));
+    }
+
+    /// Tells Linux which sub-buffer is the newest.
+    pub(super) fn point_linux_at_newest(&self, sequence: u64) {
+        let newest = self.subbuf(sequence);
+        self.memory.store_u64(self.cpu_header() + linux::cpu::COMMIT_BUFFER, self.memory.address(newest));
     }
 
     /// Carries the whole number further. It never goes back: nested writers may have carried it past an outer one's.
