@@ -35,7 +35,7 @@ fn steps<C: Crc32c>(crc: C, register: u32, bytes: &[u8]) -> u32 {
     let register = words.iter().fold(register, |register, word| crc.u64(register, u64::from_le_bytes(*word)));
     let (halves, rest) = rest.as_chunks::<4>();
     let register = halves.iter().fold(register, |register, half| crc.u32(register, u32::from_le_bytes(*half)));
-    Table.short(register, rest)
+    if rest.is_empty() { register } else { Table.short(register, rest) }
 }
 
 /// CRC-32C in software, for machines without the instruction.
@@ -175,7 +175,12 @@ impl Crc32c for Instruction {
 /// What a core's events start from: the register after the boot id and the core number.
 #[must_use]
 pub fn seed(boot_id: u32, core: u16) -> u32 {
-    Table.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
+    seed_by(Table, boot_id, core)
+}
+
+/// The same with a faster way to compute it.
+pub(crate) fn seed_by<C: Crc32c>(crc: C, boot_id: u32, core: u16) -> u32 {
+    crc.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
 }
 
 /// The sequence number (below 2^32) of the sub-buffer in which an event with this check, at this word of its sub-buffer,
