@@ -1,6 +1,6 @@
 /*
- * Records with LTTng-UST what the bench asks for: reads lines "<bytes> <events>", answers each with the nanoseconds that it
- * took, or with a word that is no number.
+ * Records with LTTng-UST what the bench asks for: reads lines "<bytes> <events>", answers each with the nanoseconds of
+ * processor time that it took, or with a word that is no number.
  */
 #define _GNU_SOURCE
 #define LTTNG_UST_TRACEPOINT_CREATE_PROBES
@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <time.h>
 
-static unsigned long long now_ns(void) {
+static unsigned long long processor_ns(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
@@ -22,14 +22,14 @@ static unsigned long long now_ns(void) {
             puts("disabled"); \
             break; \
         } \
-        start = now_ns(); \
+        start = processor_ns(); \
         for (unsigned long long i = 0; i < events; i++) { \
             const uint64_t *payload = words; \
             /* The payload may be another one each time. */ \
             __asm__ volatile("" : "+r"(payload) : : "memory"); \
             lttng_ust_tracepoint(afterglow_bench, payload_##bytes, payload); \
         } \
-        printf("%llu\n", now_ns() - start); \
+        printf("%llu\n", processor_ns() - start); \
         break;
 
 int main(void) {

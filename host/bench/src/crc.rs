@@ -36,6 +36,11 @@ mod arm {
 
     // Not the intrinsics: those become calls in code that is compiled for every aarch64.
     impl Crc32c for Instruction {
+        type Direct = Self;
+        #[inline(always)]
+        fn direct(self) -> Option<Self> {
+            Some(self)
+        }
         #[inline(always)]
         fn u64(self, register: u32, value: u64) -> u32 {
             let result: u32;

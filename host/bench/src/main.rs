@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn report<C: Crc32c + Send>(cli: &Cli, crc: C, crc_name: &str) -> Result<()> {
+fn report<C: Crc32c<Direct: Send> + Send>(cli: &Cli, crc: C, crc_name: &str) -> Result<()> {
     let plan = if cli.quick { Plan::QUICK } else { Plan::FULL };
     let clock = clock::Counter::calibrated();
     let wanted = |part| cli.only.is_none_or(|only| only == part);

@@ -2,108 +2,135 @@
 
 use crate::clock::Counter;
 use crate::heap::Region;
-use crate::rounds::{Figure, Plan};
+use crate::rounds::{Figure, Plan, processor_time};
 use crate::setting::{Bytes, HeapWriter, boot, writer};
 use crate::table::table;
 use anyhow::{Result, ensure};
+use ring::account::Account;
 use ring::check::Crc32c;
 use ring::format::Geometry;
 use ring::recover::{Bank, CoreRing, Item};
 use ring::region::{Found, inspect};
 use ring::seams::Persist;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::Duration;
 
 const CORES: u32 = 4;
 /// Sizes of the fields of one event after the other.
 const PAYLOADS: [usize; 8] = [8, 16, 24, 32, 12, 64, 100, 256];
 
+/// At least so much is recovered in a round, of small regions several times.
+const ROUND_MIB: u64 = 64;
+
 /// Prints the table.
 pub(crate) fn report<C: Crc32c>(plan: &Plan, clock: Counter, crc: C) -> Result<()> {
-    let mut rows = Vec::new();
-    let mut costs = Vec::new();
-    for mib in plan.recovered_mib {
-        let speed = measure(*mib, plan.recoveries, clock, crc)?;
-        let kib = (mib << 10) as f64;
-        let gib_per_s = |figure: &Figure| format!("{:.2}", kib / (1 << 20) as f64 / (figure.median() / 1e9));
-        let ns_per_kib = |figure: &Figure| figure.median() / kib;
-        costs.push((ns_per_kib(&speed.walk), ns_per_kib(&speed.account)));
-        rows.push(vec![
-            format!("{mib} MiB"),
-            speed.events.to_string(),
-            format!("{:.0}", ns_per_kib(&speed.open)),
-            format!("{:.0}", ns_per_kib(&speed.walk)),
-            format!("{:.0}", ns_per_kib(&speed.account)),
-            gib_per_s(&speed.open),
-            gib_per_s(&speed.walk),
-            gib_per_s(&speed.account),
-        ]);
+    let mut crashes: Vec<_> = plan.recovered_mib.iter().map(|mib| Crash::new(*mib, clock, crc)).collect();
+    for _ in 0..plan.recoveries {
+        for crash in &mut crashes {
+            crash.recover(crc)?;
+        }
     }
-    let ratio = |cost: fn(&(f64, f64)) -> f64| cost(&costs[costs.len() - 1]) / cost(&costs[0]);
-    println!("\nrecovery of full regions, {CORES} cores, 8 to 256 bytes of fields, on one thread:");
-    let head = [
-        "region",
-        "events",
-        "open ns/KiB",
-        "all events ns/KiB",
-        "account ns/KiB",
-        "open GiB/s",
-        "all events GiB/s",
-        "account GiB/s",
-    ];
+    println!("\nrecovery of full regions, {CORES} cores, 8 to 256 bytes of fields, on one thread; median (best):");
+    let head =
+        ["region", "events", "open ns/KiB", "all events ns/KiB", "account ns/KiB", "all events GiB/s", "account GiB/s"];
+    let speeds: Vec<_> = crashes.iter().map(Crash::speed).collect();
+    let rows: Vec<_> = crashes
+        .iter()
+        .zip(&speeds)
+        .map(|(crash, speed)| {
+            let mut row = vec![format!("{} MiB", crash.mib), crash.events.to_string()];
+            row.extend([&speed.open, &speed.walk, &speed.account].map(ns_per_kib));
+            row.extend([&speed.walk, &speed.account].map(gib_per_s));
+            row
+        })
+        .collect();
     println!("{}", table(&head, &rows));
+    let growth = |part: fn(&Speed) -> &Figure| {
+        let (first, last) = (part(&speeds[0]), part(&speeds[speeds.len() - 1]));
+        format!("{:.2} (best {:.2})", last.by(first), last.min() / first.min())
+    };
     println!(
-        "largest to smallest region, per KiB: all events {:.2}, account {:.2} (1 is linear)",
-        ratio(|cost| cost.0),
-        ratio(|cost| cost.1)
+        "ns/KiB of the largest region by those of the smallest: all events {}, account {}; 1 is linear",
+        growth(|speed| &speed.walk),
+        growth(|speed| &speed.account)
     );
     Ok(())
 }
 
-/// Nanoseconds that each step takes, in all.
+fn ns_per_kib(figure: &Figure) -> String {
+    format!("{:.0} ({:.0})", figure.median(), figure.min())
+}
+
+fn gib_per_s(ns_per_kib: &Figure) -> String {
+    let gib_per_s = |ns: f64| 1e9 / ns / (1 << 20) as f64;
+    format!("{:.2} ({:.2})", gib_per_s(ns_per_kib.median()), gib_per_s(ns_per_kib.min()))
+}
+
+/// Nanoseconds per KiB of region that each step takes.
 struct Speed {
-    events: u64,
-    /// Headers, and each core's newest sub-buffer.
     open: Figure,
-    /// Every event of every core.
     walk: Figure,
-    /// The account of every core.
     account: Figure,
 }
 
-fn measure<C: Crc32c>(mib: u64, times: usize, clock: Counter, crc: C) -> Result<Speed> {
-    let mut region = Region::new(mib << 20);
-    let geometry = Geometry::new(mib << 20, 1, CORES).expect("four cores fit a MiB");
-    fill(&region, geometry, clock, crc);
-    let bytes = region.bytes();
-    let (mut open, mut walk, mut account) = (Vec::new(), Vec::new(), Vec::new());
-    let mut events = 0;
-    for _ in 0..times {
-        let start = Instant::now();
-        let rings = rings(bytes, crc)?;
-        open.push(start.elapsed().as_secs_f64() * 1e9);
+/// A full region, and how long each recovery of it took, in nanoseconds.
+struct Crash {
+    mib: u64,
+    region: Region,
+    events: u64,
+    /// Headers, and each core's newest sub-buffer.
+    open: Vec<f64>,
+    /// Every event of every core.
+    walk: Vec<f64>,
+    /// The account of every core.
+    account: Vec<f64>,
+}
 
-        let start = Instant::now();
-        events = rings.iter().map(walk_all).sum();
-        walk.push(start.elapsed().as_secs_f64() * 1e9);
-
-        let start = Instant::now();
-        let accounts: Vec<_> = rings.iter().map(CoreRing::account).collect();
-        account.push(start.elapsed().as_secs_f64() * 1e9);
-
-        ensure!(accounts.iter().all(ring::account::Account::sum_holds), "{mib} MiB: a sum does not hold: {accounts:?}");
-        let recovered: u64 = accounts.iter().map(|account| account.recovered).sum();
-        ensure!(recovered == events && events > 0, "{mib} MiB: {recovered} events in the accounts, {events} met");
+impl Crash {
+    fn new<C: Crc32c>(mib: u64, clock: Counter, crc: C) -> Self {
+        let region = Region::new(mib << 20);
+        let geometry = Geometry::new(mib << 20, 1, CORES).expect("four cores fit a MiB");
+        fill(&region, geometry, clock, crc);
+        Self { mib, region, events: 0, open: Vec::new(), walk: Vec::new(), account: Vec::new() }
     }
-    Ok(Speed { events, open: Figure::new(open), walk: Figure::new(walk), account: Figure::new(account) })
+
+    /// One round.
+    fn recover<C: Crc32c>(&mut self, crc: C) -> Result<()> {
+        let mib = self.mib;
+        let times = (ROUND_MIB / mib).max(1);
+        let mut took = [Duration::ZERO; 3];
+        for _ in 0..times {
+            let start = processor_time();
+            let rings = rings(self.region.bytes(), crc)?;
+            let opened = processor_time();
+            self.events = rings.iter().map(walk_all).sum();
+            let walked = processor_time();
+            let accounts: Vec<_> = rings.iter().map(CoreRing::account).collect();
+            let accounted = processor_time();
+            for (took, step) in took.iter_mut().zip([opened - start, walked - opened, accounted - walked]) {
+                *took += step;
+            }
+            let recovered: u64 = accounts.iter().map(|account| account.recovered).sum();
+            ensure!(accounts.iter().all(Account::sum_holds), "{mib} MiB: a sum does not hold: {accounts:?}");
+            ensure!(recovered == self.events, "{mib} MiB: {recovered} events accounted for, {} met", self.events);
+        }
+        for (all, took) in [&mut self.open, &mut self.walk, &mut self.account].into_iter().zip(took) {
+            all.push(took.as_secs_f64() * 1e9 / (times * mib << 10) as f64);
+        }
+        Ok(())
+    }
+
+    fn speed(&self) -> Speed {
+        let [open, walk, account] = [&self.open, &self.walk, &self.account].map(|all| Figure::new(all.clone()));
+        Speed { open, walk, account }
+    }
 }
 
 /// Records by turns on all cores until each has come round to its first sub-buffer, and stops them in order.
 fn fill<C: Crc32c>(region: &Region, geometry: Geometry, clock: Counter, crc: C) {
     boot(region, geometry, &clock);
     let payload = [0xa5; 256];
-    let writers: Vec<HeapWriter<'_, C>> =
-        (0..CORES).map(|core| writer(region, geometry, core, clock, crc)).collect();
+    let writers: Vec<HeapWriter<'_, C>> = (0..CORES).map(|core| writer(region, geometry, core, clock, crc)).collect();
     let mut sizes = PAYLOADS.iter().cycle();
     while writers.iter().any(|writer| writer.counters().sequence <= geometry.ring()) {
         for size in sizes.by_ref().take(PAYLOADS.len()) {

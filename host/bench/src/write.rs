@@ -41,7 +41,9 @@ pub(crate) fn report<C: Crc32c>(
     let head = ["payload", "floor", "afterglow", "ratio", "floor", "afterglow", "ratio"];
     let ours: Vec<_> = measured.iter().map(Measured::ours).collect();
     println!("{}", table(&head, &ours));
-    println!("left: fields written one by one, their number known to the compiler; right: bytes copied, any number of them");
+    println!(
+        "left: fields written one by one, their number known to the compiler; right: bytes copied, any number of them"
+    );
     println!("\nns per event, beside others; median (best..worst batch):");
     let head = ["payload", "afterglow", "heapless HistoryBuf", "rtrb", "ringbuf", "LTTng-UST"];
     let others: Vec<_> = measured.iter().map(Measured::others).collect();
@@ -67,7 +69,7 @@ struct Measured {
 
 impl Measured {
     fn ours(&self) -> Vec<String> {
-        let ratio = |a: &Figure, b: &Figure| format!("{:.2}", a.by(b).median());
+        let ratio = |a: &Figure, b: &Figure| format!("{:.2} (best {:.2})", a.by(b), a.min() / b.min());
         vec![
             format!("{} bytes", self.bytes),
             shown(&self.floor_words),
