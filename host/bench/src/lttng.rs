@@ -5,11 +5,12 @@
 //! this alone and ended by its process id; one that already runs is used and left as it is. Nothing waits without end.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
@@ -96,7 +97,7 @@ fn compile(directory: &Path) -> Result<(), Compile> {
 fn start_daemon(home: &Path) -> Result<Ended> {
     let mut command = Command::new("lttng-sessiond");
     command.args(["--no-kernel", "--quiet"]).env("LTTNG_HOME", home);
-    let mut daemon = Ended(quiet(command).spawn().context("lttng-sessiond")?);
+    let mut daemon = Ended::start(quiet(command))?;
     let start = Instant::now();
     // A daemon that was there before ours answers in its place; ours then ends by itself.
     while let Err(error) = lttng(home, ["list"]) {
@@ -124,10 +125,9 @@ fn bounded(command: Command) -> Result<()> {
     let mut words = tempfile::tempfile()?;
     let mut command = quiet(command);
     command.stderr(words.try_clone()?);
-    let mut child = Ended(command.spawn().with_context(|| name.clone())?);
+    let mut child = Ended::start(command)?;
     let status = child.wait(PATIENCE)?.ok_or_else(|| anyhow!("{name} does not end"))?;
     if !status.success() {
-        use std::io::{Read, Seek};
         let mut said = String::new();
         words.rewind()?;
         words.read_to_string(&mut said)?;
@@ -136,13 +136,20 @@ fn bounded(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// A process that does not outlive this: asked to end first, killed if it does not.
+/// A process that does not outlive this: asked to end first, killed if it does not. It is asked to end as well when this
+/// process is gone, however that ended.
 #[derive(Debug)]
 struct Ended(Child);
 
 impl Ended {
+    fn start(mut command: Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        // SAFETY: between fork and exec only one system call is made, which allocates nothing and takes no lock.
+        unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?)) };
+        Ok(Self(command.spawn().context(name)?))
+    }
     /// Its status, unless it takes longer than this.
-    fn wait(&mut self, patience: Duration) -> Result<Option<std::process::ExitStatus>> {
+    fn wait(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
             match self.0.try_wait()? {
@@ -171,7 +178,7 @@ impl Drop for Ended {
 #[derive(Debug)]
 struct Destroyed {
     name: String,
-    home: std::path::PathBuf,
+    home: PathBuf,
 }
 
 impl Drop for Destroyed {
@@ -196,7 +203,7 @@ impl Recorder {
         let mut command = Command::new(program);
         command.env("LTTNG_HOME", home).env("LTTNG_UST_REGISTER_TIMEOUT", PATIENCE.as_millis().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut program = Ended(command.spawn().context("the program that records")?);
+        let mut program = Ended::start(command)?;
         let (Some(orders), Some(output)) = (program.0.stdin.take(), program.0.stdout.take()) else {
             bail!("the program that records has no pipes");
         };

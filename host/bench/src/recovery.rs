@@ -62,7 +62,7 @@ fn ns_per_kib(figure: &Figure) -> String {
 }
 
 fn gib_per_s(ns_per_kib: &Figure) -> String {
-    let gib_per_s = |ns: f64| 1e9 / ns / (1 << 20) as f64;
+    let gib_per_s = |ns: f64| 1e9 / ns / f64::from(1 << 20);
     format!("{:.2} ({:.2})", gib_per_s(ns_per_kib.median()), gib_per_s(ns_per_kib.min()))
 }
 
@@ -115,7 +115,7 @@ impl Crash {
             ensure!(recovered == self.events, "{mib} MiB: {recovered} events accounted for, {} met", self.events);
         }
         for (all, took) in [&mut self.open, &mut self.walk, &mut self.account].into_iter().zip(took) {
-            all.push(took.as_secs_f64() * 1e9 / (times * mib << 10) as f64);
+            all.push(took.as_secs_f64() * 1e9 / (times * (mib << 10)) as f64);
         }
         Ok(())
     }

@@ -150,7 +150,6 @@ mod tests {
                 writer.record(&Words(&[1, 2])).unwrap();
             }
             writer.close();
-            drop(writer);
             watched.written.into_inner()
         };
         let lines = [0, 1].map(written_by);
