@@ -2,15 +2,14 @@
 
 /// What is used.
 #[cfg(target_arch = "x86_64")]
-pub(crate) const NAME: &str = "SSE4.2 instruction";
+pub(crate) const NAME: &str = "SSE4.2 instruction, lanes joined by PCLMULQDQ";
 #[cfg(target_arch = "aarch64")]
 pub(crate) const NAME: &str = "CRC32C instruction";
 
 /// Asks the CPU.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn instruction() -> Option<ring::check::Instruction> {
-    // SAFETY: just asked.
-    is_x86_feature_detected!("sse4.2").then(|| unsafe { ring::check::Instruction::new() })
+    ring::check::Instruction::detect()
 }
 
 /// Asks the CPU.
