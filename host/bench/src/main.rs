@@ -24,7 +24,8 @@ mod write;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use ring::check::{Crc32c, Table};
-use rounds::Plan;
+use rounds::{Contender, Plan};
+use std::hint::black_box;
 
 /// Measures the ring on this host.
 #[derive(Debug, Parser)]
@@ -61,7 +62,15 @@ fn report<C: Crc32c<Direct: Send> + Send>(cli: &Cli, crc: C, crc_name: &str) -> 
     let clock = clock::Counter::calibrated();
     let wanted = |part| cli.only.is_none_or(|only| only == part);
     println!("{}", machine());
-    println!("clock: {}, {} MHz; CRC-32C: {crc_name}; {}", clock::NAME, clock.hz() / 1_000_000, plan.in_words());
+    // Every time stamp of every contender costs this.
+    let reading = rounds::interleaved(
+        &plan,
+        &mut [Contender::each(|| {
+            black_box(clock::ticks());
+        })],
+    )?;
+    let (mhz, ns) = (clock.hz() / 1_000_000, reading[0].median());
+    println!("clock: {}, {mhz} MHz, {ns:.1} ns to read; CRC-32C: {crc_name}; {}", clock::NAME, plan.in_words());
     if cfg!(debug_assertions) {
         println!("not optimised: these figures say nothing; build with --profile host");
     }
