@@ -198,7 +198,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         let Some(claim) = self.claim(shape) else { return self.record_generally(event) };
         let register = crc.u64(self.seed, claim.position.checked());
         let header = claim.base + claim.position.byte();
-        let folding = Folding::new(self.memory, crc, register, header);
+        let folding = Folding::new(self.memory, crc, register, header, shape);
         let slot = self.head(&folding, Asked { id: E::ID, size, shape, depth: 0 }, header, claim.delta);
         event.write(&slot);
         folding.seal(header, shape);

@@ -1,6 +1,6 @@
 //! A region on the heap, and the ring's view of it: plain loads and stores, nothing to write back.
 
-use ring::seams::{Memory, Persist};
+use ring::seams::{Memory, Persist, store_rest};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -92,6 +92,14 @@ impl Memory for View<'_> {
     fn store_u64(&self, at: u64, value: u64) {
         // SAFETY: as for load_u32.
         unsafe { self.at::<u64>(at).write_unaligned(value.to_le()) }
+    }
+    #[inline(always)]
+    fn store_bytes(&self, at: u64, bytes: &[u8]) {
+        let (words, _) = bytes.as_chunks::<8>();
+        let words = words.as_flattened();
+        // SAFETY: as for load_u32; the bytes are somebody else's.
+        unsafe { self.at::<u8>(at).copy_from_nonoverlapping(words.as_ptr(), words.len()) };
+        store_rest(self, at + words.len() as u64, bytes);
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {
