@@ -1,6 +1,8 @@
 //! A machine for tests: one region in memory that loses its cache, its writers, and what the next boot finds.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod lab;
+
 use ring::account::Account;
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
