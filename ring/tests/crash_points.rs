@@ -148,69 +148,78 @@ fn everything_since_the_boot_is_dirty_over_several_sub_buffers_and_a_wrap() {
     assert!(total.states > 15_000, "{total}");
 }
 
-#[test]
-fn an_interrupt_that_records_at_every_step_and_a_reset_at_every_operation_behind_it() {
-    for (name, mode) in CLEAN_AT.map(|clean_at| (clean_at, Mode { clean_at, ..Mode::default() })) {
-        let mut total = Count::default();
-        for edge in [false, true] {
-            // Steps are counted in a first run in which the interrupt never comes.
-            let run = |at: u64| {
-                let lab = Lab::new(SIZE, 1, mode, at % 2 == 1);
-                if edge {
-                    at_the_edge(lab, 8);
-                } else {
-                    lab.record(0, 6);
-                    lab.settle();
-                }
-                let handler: interrupt::Handler = Box::new(|| {
-                    lab.begin_here();
-                    lab.record(0, 5);
-                });
-                let steps = interrupt::with(vec![(at, handler)], || lab.record(0, if edge { 300 } else { 10 }));
-                lab.record(0, 20);
-                lab.close(0);
-                (lab, steps)
-            };
-            let (_, steps) = run(u64::MAX);
-            assert!(steps > 20);
-            for at in (0..steps).filter(|at| !edge || at % 4 == 0 || *at < 40) {
-                total += run(at).0.life().crash(effort(4));
+/// A core that is interrupted at the `at`-th step of an event, in the middle of a sub-buffer or at the edge of one.
+fn interrupted(edge: bool, at: u64, mode: Mode, handler: fn(&'static Lab)) -> (&'static Lab, u64) {
+    let lab = Lab::new(SIZE, 1, mode, at % 2 == 1);
+    if edge {
+        at_the_edge(lab, 8);
+    } else {
+        lab.record(0, 6);
+        lab.settle();
+    }
+    let handler: interrupt::Handler = Box::new(move || {
+        lab.begin_here();
+        handler(lab);
+    });
+    let steps = interrupt::with(vec![(at, handler)], || lab.record(0, if edge { 300 } else { 10 }));
+    (lab, steps)
+}
+
+/// Crashes an interrupted core, for every step at which the interrupt may come. The many steps of copying fields are alike:
+/// one of eight.
+fn at_every_step(name: &str, states: u64, handler: fn(&'static Lab), after: fn(&Lab)) -> Count {
+    let mut total = Count::default();
+    for edge in [false, true] {
+        // Steps are counted in a first run in which the interrupt never comes.
+        let (_, steps) = interrupted(edge, u64::MAX, Mode::default(), handler);
+        assert!(steps > 20);
+        for at in (0..steps).filter(|at| !edge || at % 8 == 0 || *at < 40 || *at + 20 > steps) {
+            // The step itself is the same in all modes; a long run tries all of them.
+            let few = std::env::var_os("AFTERGLOW_CRASH_SAMPLES").is_none();
+            for clean_at in CLEAN_AT.into_iter().skip(at as usize % 3).take(if few { 1 } else { 3 }) {
+                let (lab, _) = interrupted(edge, at, Mode { clean_at, ..Mode::default() }, handler);
+                after(lab);
+                total += lab.life().crash(effort(states));
             }
         }
-        println!("{:<44} {total}", format!("nested at every step, cleaned at {name:?}"));
-        assert!(total.states > 10_000, "{total}");
     }
+    println!("{name:<44} {total}");
+    total
+}
+
+#[test]
+fn an_interrupt_that_records_at_every_step_and_a_reset_at_every_operation_behind_it() {
+    let nested = |lab: &'static Lab| lab.record(0, 5);
+    let total = at_every_step("nested at every step", 4, nested, |lab| {
+        lab.record(0, 20);
+        lab.end_here();
+    });
+    assert!(total.states > 5_000, "{total}");
 }
 
 #[test]
 fn a_core_stopped_at_every_step_and_a_reset_at_every_operation_of_its_stop() {
-    let mut total = Count::default();
-    for edge in [false, true] {
-        let run = |at: u64| {
-            let lab = Lab::new(SIZE, 1, Mode::default(), at % 2 == 1);
-            if edge {
-                at_the_edge(lab, 8);
-            } else {
-                lab.record(0, 6);
-                lab.settle();
-            }
-            // The core never comes back from its stop; nothing of what follows here is judged.
-            let handler: interrupt::Handler = Box::new(|| {
-                lab.begin_here();
-                lab.record(0, 5);
-                lab.close(0);
-                lab.end_here();
-            });
-            let steps = interrupt::with(vec![(at, handler)], || lab.record(0, if edge { 300 } else { 10 }));
-            (lab, steps)
-        };
-        let (_, steps) = run(u64::MAX);
-        for at in (0..steps).filter(|at| !edge || at % 4 == 0 || *at < 40) {
-            total += run(at).0.life().crash(effort(6));
+    // The core never comes back from its stop.
+    let stop = |lab: &'static Lab| {
+        lab.record(0, 5);
+        lab.close(0);
+        lab.end_here();
+    };
+    let total = at_every_step("stopped at every step", 2, stop, |_| {});
+    assert!(total.states > 5_000, "{total}");
+}
+
+#[test]
+fn an_event_whose_sub_buffer_and_those_before_left_no_other_trace() {
+    let lab = Lab::new(SIZE, 1, Mode::default(), false);
+    for number in 0..30 {
+        lab.record(0, if number % 5 == 4 { 4 } else { 900 });
+        if number == 12 {
+            lab.begin_here();
         }
     }
-    println!("{:<44} {total}", "stopped at every step");
-    assert!(total.states > 10_000, "{total}");
+    let total = lab.life().crash(effort(2));
+    println!("{:<44} {total}", "an event far behind the last tag");
 }
 
 #[test]
