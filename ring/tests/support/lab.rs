@@ -358,6 +358,9 @@ const OPEN: &[Claim] = &[Claim::Returned, Claim::Time, Claim::AtLeast];
 #[derive(Debug)]
 pub struct Moment<'a> {
     pub done: usize,
+    /// Where the last store went, and what the region was before it.
+    pub stored: u64,
+    pub before: &'a [u8],
     pub region: &'a [u8],
 }
 
@@ -476,11 +479,14 @@ impl Life {
 
     /// Shows what the cores see after each operation.
     pub fn every_moment(&self, mut look: impl FnMut(Moment<'_>)) {
-        let mut cache = self.before.clone();
+        let (mut cache, mut before) = (self.before.clone(), self.before.clone());
         for (i, operation) in self.operations.iter().enumerate() {
             if let Operation::Store { at, bytes } = operation {
-                cache[*at as usize..*at as usize + bytes.len()].copy_from_slice(bytes);
-                look(Moment { done: i + 1, region: &cache });
+                let range = *at as usize..*at as usize + bytes.len();
+                before[range.clone()].copy_from_slice(&cache[range.clone()]);
+                cache[range.clone()].copy_from_slice(bytes);
+                look(Moment { done: i + 1, stored: *at, before: &before, region: &cache });
+                before[range].copy_from_slice(bytes);
             }
         }
     }
