@@ -108,7 +108,7 @@ impl Panicked {
         let count = every_reset(&self.before, &self.operations, 0, effort(states), |reset| {
             shown.set(shown.get() + 1);
             self.judge(reset, &without_record);
-            if shown.get() % 8 == 0 {
+            if shown.get().is_multiple_of(8) {
                 self.judge_dump(reset);
             }
         });

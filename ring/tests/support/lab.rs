@@ -333,26 +333,16 @@ impl Fact {
     }
 }
 
-/// What recovery may say wrongly although it invents nothing.
+/// Faults that are known. What they explain is counted and shown; everything else is asserted. It must become empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claim {
-    /// An event whose lines are all in memory is returned.
-    Returned,
-    /// A time that is called certain is right.
-    Time,
-    /// A core that was not closed in order attempted at least as much as is said.
-    AtLeast,
-    /// What is called overwritten was.
-    Overwritten,
-    /// With all lines in memory nothing is called damaged.
-    Damaged,
+enum Open {
+    /// An event in an untagged sub-buffer behind one that left no trace is not looked for.
+    BehindNoTrace,
+    /// Behind a discarded event that had no delta times are one nanosecond late.
+    GivenUpWithoutDelta,
+    /// Where nothing tells how many events there were, a hole counts as one that was attempted.
+    HoleCounted,
 }
-
-/// Claims that are known to be wrong in some states; they are counted and shown instead of asserted. It must become empty:
-/// `Returned`: an event in an untagged sub-buffer behind one that left no trace is not looked for;
-/// `Time`: behind a discarded event without a delta times are one nanosecond late;
-/// `AtLeast`: a hole at whose end nothing tells how many events there were counts as one.
-const OPEN: &[Claim] = &[Claim::Returned, Claim::Time, Claim::AtLeast];
 
 /// The region as the cores see it after so many operations.
 #[derive(Debug)]
@@ -374,16 +364,16 @@ pub struct Life {
     bank: u32,
     header: Header,
     closed: Vec<Option<u64>>,
-    /// Claims found wrong: how often, and the first time.
-    wrong: RefCell<BTreeMap<Claim, (u64, String)>>,
+    /// Faults met: how often, and the first time.
+    wrong: RefCell<BTreeMap<Open, (u64, String)>>,
 }
 
 impl Life {
     /// Resets it at every operation, and judges what is left.
     pub fn crash(&self, effort: Effort) -> Count {
         let count = every_reset(&self.before, &self.operations, self.from, effort, |reset| self.judge(reset));
-        for (claim, (times, first)) in self.wrong.borrow().iter() {
-            println!("    {claim:?} is wrong in {times} states, first {first}");
+        for (open, (times, first)) in self.wrong.borrow().iter() {
+            println!("    open: {open:?} in {times} states, first {first}");
         }
         count
     }
@@ -400,14 +390,14 @@ impl Life {
         }
     }
 
-    /// Asserts a claim, or counts it where it is known to be wrong at times.
-    fn claim(&self, claim: Claim, holds: bool, what: impl Fn() -> String) {
+    /// Asserts what must hold, or counts it where a known fault explains it.
+    fn claim(&self, holds: bool, known: Option<Open>, what: impl Fn() -> String) {
         if holds {
             return;
         }
-        assert!(OPEN.contains(&claim), "{claim:?}: {}", what());
+        let Some(open) = known else { panic!("{}", what()) };
         let mut wrong = self.wrong.borrow_mut();
-        let (count, _) = wrong.entry(claim).or_insert_with(|| (0, what()));
+        let (count, _) = wrong.entry(open).or_insert_with(|| (0, what()));
         *count += 1;
     }
 
@@ -429,9 +419,9 @@ impl Life {
             if event.time_is_certain {
                 let (from, to) = fact.begun.times;
                 let is_right = (from..=to).contains(&event.time_ns);
-                self.claim(Claim::Time, is_right, || {
-                    format!("{}: a wrong time is called certain: {from}..={to}", what())
-                });
+                let given_up = self.facts.iter().filter(|f| f.begun.discarded && f.sequence == event.sequence).count();
+                let open = (event.time_ns <= to + given_up as u64).then_some(Open::GivenUpWithoutDelta);
+                self.claim(is_right, open, || format!("{}: a wrong time is called certain: {from}..={to}", what()));
                 assert!(event.time_ns >= time, "{}: a time goes back", what());
                 time = event.time_ns;
             }
@@ -442,12 +432,16 @@ impl Life {
         let own = || self.facts.iter().filter(|fact| fact.begun.core == core);
         for fact in own().filter(|fact| !fact.begun.discarded && fact.reached(reset)) {
             let is_found = found.contains_key(&fact.begun.number);
-            self.claim(Claim::Returned, is_found, || format!("{}: not recovered: {:?}", what(), fact.begun));
+            let open = (fact.sequence >= ring.sequences().end).then_some(Open::BehindNoTrace);
+            self.claim(is_found, open, || format!("{}: not recovered: {:?}", what(), fact.begun));
         }
         assert!(account.sum_holds(), "{}: the sum", what());
         assert_eq!(account.recovered, found.len() as u64, "{}", what());
         let begun = own().filter(|fact| fact.begun.begin < reset.done).count() as u64;
-        self.claim(Claim::AtLeast, account.attempted <= begun, || format!("{}: only {begun} were begun", what()));
+        // As many too many as there are holes, at most.
+        let holes = account.unfinished + account.damaged();
+        let open = (!account.is_final && account.attempted <= begun + holes).then_some(Open::HoleCounted);
+        self.claim(account.attempted <= begun, open, || format!("{}: only {begun} were begun", what()));
         if account.is_final {
             let begun = self.closed[core as usize].expect("closed");
             // A writer that was stopped before its claim was not there yet.
@@ -457,15 +451,13 @@ impl Life {
         let ring_size = self.header.geometry.ring();
         let reached = own().filter(|fact| fact.begun.begin < reset.done).map(|fact| fact.begun.sequences.1).max();
         if reached < Some(ring_size) {
-            let what = || format!("{}: nothing has been overwritten yet", what());
-            self.claim(Claim::Overwritten, account.overwritten == 0, what);
+            assert_eq!(account.overwritten, 0, "{}: nothing has been overwritten yet", what());
         }
         // While the oldest sub-buffer is being overwritten, its events are damaged ones to whoever does not see by what.
         let in_flight =
             own().any(|fact| fact.begun.begin < reset.done && fact.begun.end.is_none_or(|end| end > reset.done));
         if reset.is_whole && !(in_flight && reached >= Some(ring_size)) {
-            let what = || format!("{}: nothing is missing in memory", what());
-            self.claim(Claim::Damaged, account.damaged() == 0, what);
+            assert_eq!(account.damaged(), 0, "{}: nothing is missing in memory", what());
         }
         if reset.is_whole
             && own().all(|fact| fact.begun.end.is_some_and(|end| end <= reset.done) || fact.begun.begin >= reset.done)
@@ -520,7 +512,7 @@ impl Life {
                 let all = self.facts.iter().filter(|fact| fact.begun.core == core && !fact.begun.discarded);
                 all.filter(|fact| fact.begun.end.is_some_and(|end| end <= done) && !fact.begun.refused)
             };
-            let open = committed().last().map_or(0, |fact| fact.sequence);
+            let open = committed().next_back().map_or(0, |fact| fact.sequence);
             let owed = committed().filter(|fact| fact.reused.is_none_or(|at| at >= done));
             for fact in owed.filter(|fact| clean_at == CleanAt::Event || fact.sequence < open) {
                 assert!(found.contains(&fact.begun.number), "after {done} operations: {fact:?} is lost");

@@ -140,7 +140,7 @@ fn accept_page(region: &Region<'_>, page: u64) -> Result<u64, &'static str> {
         let word = region.u32(event);
         let (kind, delta) = (word & 31, u64::from(word >> 5));
         // Only events of these kinds have a second word, which must be committed as well.
-        let second = || {
+        let second = || -> Result<u64, &'static str> {
             check(at + 8 <= commit, "an event's second word is behind the commit")?;
             Ok(u64::from(region.u32(event + 4)))
         };
