@@ -3,6 +3,10 @@
 //! Bounded at every step, and one-way: a panic inside it goes on with the cleaning, one inside the cleaning with the reset.
 //! Nothing here waits for a lock, allocates, or sends an interrupt.
 
+mod survives;
+
+pub use survives::{Cache, Row, SURVIVES};
+
 use crate::dump::Seconds;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -105,7 +109,7 @@ pub struct Recorder<'a, M, T, C: Crc32c> {
     pub operation: &'a str,
 }
 
-/// The steps of the path, at each of which tests let it fail.
+/// The steps of the path, at each of which tests let it fail. What a reset at one leaves is in [`SURVIVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The stop word is up; nothing has been written or said yet.

@@ -81,6 +81,20 @@ impl Ram {
         self.0.borrow().log.clone().unwrap_or_default()
     }
 
+    /// How many operations are remembered.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.0.borrow().log.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Writes every dirty line back, as time does.
+    pub fn settle(&self) {
+        for line in self.dirty() {
+            self.apply(&Operation::Clean { line });
+        }
+        self.apply(&Operation::Complete);
+    }
+
     /// Does one operation.
     pub fn apply(&self, operation: &Operation) {
         let inner = &mut *self.0.borrow_mut();
