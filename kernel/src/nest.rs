@@ -29,6 +29,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use read_back::{Expected, Order, ReadBack, Wrong};
 use ring::records::{BankRecord, Counters};
 use ring::recover::Bank;
+use ring::seams::Clock;
 
 /// Ticks from now at which nothing will have gone on for so long.
 const NEVER: u64 = 1 << 40;
@@ -230,8 +231,17 @@ impl Test {
                 if !code::follows(last.pc, arrival.pc) {
                     return Err(Wrong::new("an instruction was left out: it does not follow the one before"));
                 }
-                if last_order == Order::NmiLast && order == Order::NmiFirst {
-                    return Err(Wrong::new("a place that was claimed is claimed no more"));
+                match ((last_order, last.open), (order, arrival.open)) {
+                    ((Order::NmiLast, _), (Order::NmiFirst, _)) => {
+                        return Err(Wrong::new("a place that was claimed is claimed no more"));
+                    }
+                    ((Order::NmiFirst, _), (Order::NmiLast, 0)) => {
+                        return Err(Wrong::new("a place is claimed before its writer has taken the level"));
+                    }
+                    ((Order::NmiLast, 0), (_, 1..)) => {
+                        return Err(Wrong::new("a writer that has left its level is back"));
+                    }
+                    _ => {}
                 }
             }
             before = Some((arrival, order));
@@ -262,16 +272,21 @@ impl Test {
             code::let_time_pass();
         }
         let before = self.writer.counters();
+        let begin_ns = self.writer.clock().now_ns();
         let Shot { ticks, result } = (case.shoot)(self.writer, self.number, nmi, irq);
+        let between_ns = self.writer.clock().now_ns();
+        // What the shot left behind shows in the time of the next event.
+        let next = self.writer.record(&code::Typed { number: !self.number });
+        let times_ns = [begin_ns, between_ns, self.writer.clock().now_ns()];
         let arrival = SEEN.take()?;
         self.pc = arrival.map_or(0, |arrival| link_address(arrival.pc));
-        result.map_err(|refused| Wrong::new(refused.name()))?;
+        result.and(next).map_err(|refused| Wrong::new(refused.name()))?;
         let after = self.writer.counters();
         let refused = |counters: &Counters| counters.refused.iter().sum::<u32>();
         if refused(&after) - refused(&before) != u32::from(case.outer.discarded) || after.in_flight != 0 {
             return Err(Wrong::new("the writer refused an event, or left one open"));
         }
-        let expected = Expected { number: self.number, outer: case.outer, arrival, irq: irq != NEVER };
+        let expected = Expected { number: self.number, outer: case.outer, arrival, irq: irq != NEVER, times_ns };
         let read = self.read_back(expected, sequence, after.sequence)?;
         if read.events != after.reserved - before.reserved + 1 {
             return Err(Wrong::new("more was reserved than is there"));

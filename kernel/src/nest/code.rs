@@ -80,8 +80,8 @@ pub(super) static CASES: [Case; 8] = [
 ];
 
 /// A trial as most events are: fields of known size. Its data is the number's complement.
-struct Typed {
-    number: u64,
+pub(super) struct Typed {
+    pub(super) number: u64,
 }
 
 impl Event for Typed {

@@ -44,6 +44,8 @@ pub(super) struct Expected {
     pub(super) arrival: Option<Arrival>,
     /// The ordinary tick came.
     pub(super) irq: bool,
+    /// The clock before all that; behind it, where an event of the complementary number was recorded; behind that.
+    pub(super) times_ns: [u64; 3],
 }
 
 /// Whose place is first.
@@ -93,6 +95,8 @@ pub(super) struct ReadBack {
     pub(super) order: Option<Order>,
     outer: bool,
     nmi: bool,
+    /// The event of the complementary number.
+    next: bool,
     /// Events of the ordinary tick, and the nesting that all of them have.
     irq: u8,
     irq_nesting: u8,
@@ -101,7 +105,17 @@ pub(super) struct ReadBack {
 impl ReadBack {
     /// Nothing is read; the last event before was at `time_ns`.
     pub(super) fn new(expected: Expected, time_ns: u64) -> Self {
-        Self { expected, events: 0, time_ns, order: None, outer: false, nmi: false, irq: 0, irq_nesting: 0 }
+        Self {
+            expected,
+            events: 0,
+            time_ns,
+            order: None,
+            outer: false,
+            nmi: false,
+            next: false,
+            irq: 0,
+            irq_nesting: 0,
+        }
     }
 
     /// Reads everything from the sub-buffer on that begins with the large event.
@@ -115,6 +129,9 @@ impl ReadBack {
             }
         }
         let irq_events = if self.expected.irq { 3 } else { 0 };
+        if !self.next {
+            return Err(Wrong::new("the event behind all that is missing"));
+        }
         if !self.outer {
             return Err(Wrong::new("the interrupted event is missing"));
         }
@@ -134,10 +151,23 @@ impl ReadBack {
         if !event.time_is_certain || event.time_ns < self.time_ns {
             return Err("a time goes back, or is uncertain");
         }
+        if self.next {
+            return Err("an event behind the last");
+        }
         self.time_ns = event.time_ns;
         self.events += 1;
+        if self.events == 1 {
+            return if event.id == Trial::ID { Ok(()) } else { Err("the large event is missing") };
+        }
+        let next = (!self.expected.number).to_le_bytes();
+        self.next = event.id == Trial::ID && !event.discarded && event.fields.starts_with(&next);
+        let [begin, between, end] = self.expected.times_ns;
+        let within = if self.next { between..=end } else { begin..=between };
+        if !within.contains(&event.time_ns) {
+            return Err("a time is not that of the recording");
+        }
         match event.id {
-            Trial::ID if self.events == 1 => Ok(()),
+            Trial::ID if self.next => Ok(()),
             // The common header of a discarded event is overwritten.
             _ if event.discarded && self.expected.outer.discarded => self.outer(event),
             Trial::ID if !self.expected.outer.discarded => {
