@@ -272,22 +272,28 @@ impl Test {
             code::let_time_pass();
         }
         let before = self.writer.counters();
-        let begin_ns = self.writer.clock().now_ns();
+        let clock = self.writer.clock();
+        let begin_ns = clock.now_ns();
         let Shot { ticks, result } = (case.shoot)(self.writer, self.number, nmi, irq);
-        let between_ns = self.writer.clock().now_ns();
-        // What the shot left behind shows in the time of the next event.
-        let next = self.writer.record(&code::Typed { number: !self.number });
-        let times_ns = [begin_ns, between_ns, self.writer.clock().now_ns()];
+        let ns = begin_ns..=clock.now_ns();
         let arrival = SEEN.take()?;
         self.pc = arrival.map_or(0, |arrival| link_address(arrival.pc));
-        result.and(next).map_err(|refused| Wrong::new(refused.name()))?;
+        result.map_err(|refused| Wrong::new(refused.name()))?;
+        let mut expected =
+            Expected { number: self.number, outer: case.outer, arrival, irq: irq != NEVER, ns, next_ns: None };
+        self.read_back(expected.clone(), sequence)?;
+
+        // What the shot left behind in the writer shows in the next event.
+        let begin_ns = clock.now_ns();
+        let next = self.writer.record(&code::Typed { number: !self.number });
+        expected.next_ns = Some(begin_ns..=clock.now_ns());
+        next.map_err(|refused| Wrong::new(refused.name()))?;
         let after = self.writer.counters();
         let refused = |counters: &Counters| counters.refused.iter().sum::<u32>();
         if refused(&after) - refused(&before) != u32::from(case.outer.discarded) || after.in_flight != 0 {
             return Err(Wrong::new("the writer refused an event, or left one open"));
         }
-        let expected = Expected { number: self.number, outer: case.outer, arrival, irq: irq != NEVER, times_ns };
-        let read = self.read_back(expected, sequence, after.sequence)?;
+        let read = self.read_back(expected, sequence)?;
         if read.events != after.reserved - before.reserved + 1 {
             return Err(Wrong::new("more was reserved than is there"));
         }
@@ -295,14 +301,14 @@ impl Test {
         Ok(Outcome { ticks, nmi: arrival.zip(read.order) })
     }
 
-    /// Reads the sub-buffers from one to another back.
-    fn read_back(&self, expected: Expected, from: u64, to: u64) -> Result<ReadBack, Wrong> {
+    /// Reads everything from a sub-buffer on back.
+    fn read_back(&self, expected: Expected, from: u64) -> Result<ReadBack, Wrong> {
         let Recording { memory, geometry, bank, boot_id } = *self.recording;
         // SAFETY: no other core runs, both timers are stopped, and nothing is recorded until the slice is gone.
         let bytes = unsafe { memory.bytes(geometry.bank(bank), geometry.bank_size) };
         let record = BankRecord { boot_id, ..BankRecord::default() };
         let bank = Bank::new(bytes, geometry, record, CpuCrc::new()).ok_or(Wrong::new("there is no bank"))?;
-        let ring = bank.core_up_to(self.writer.core(), Some(to));
+        let ring = bank.core_up_to(self.writer.core(), Some(self.writer.counters().sequence));
         ReadBack::new(expected, self.time_ns).all(ring.items_from(from))
     }
 

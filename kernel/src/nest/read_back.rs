@@ -4,6 +4,7 @@ use super::{Arrival, Trial, TrialNmi, link_address};
 use crate::events::{IrqEntry, IrqExit, Tick, context};
 use crate::record::DATA;
 use core::fmt;
+use core::ops::RangeInclusive;
 use ring::check::Crc32c;
 use ring::recover::{Item, Items, Recovered};
 use ring::verdict::Verdict;
@@ -36,7 +37,7 @@ pub(super) struct Outer {
 }
 
 /// What must be there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) number: u64,
     pub(super) outer: Outer,
@@ -44,8 +45,10 @@ pub(super) struct Expected {
     pub(super) arrival: Option<Arrival>,
     /// The ordinary tick came.
     pub(super) irq: bool,
-    /// The clock before all that; behind it, where an event of the complementary number was recorded; behind that.
-    pub(super) times_ns: [u64; 3],
+    /// The clock before all that and behind it.
+    pub(super) ns: RangeInclusive<u64>,
+    /// An event with the complementary number was recorded behind that: the clock before it and behind it.
+    pub(super) next_ns: Option<RangeInclusive<u64>>,
 }
 
 /// Whose place is first.
@@ -129,7 +132,7 @@ impl ReadBack {
             }
         }
         let irq_events = if self.expected.irq { 3 } else { 0 };
-        if !self.next {
+        if self.next != self.expected.next_ns.is_some() {
             return Err(Wrong::new("the event behind all that is missing"));
         }
         if !self.outer {
@@ -161,9 +164,8 @@ impl ReadBack {
         }
         let next = (!self.expected.number).to_le_bytes();
         self.next = event.id == Trial::ID && !event.discarded && event.fields.starts_with(&next);
-        let [begin, between, end] = self.expected.times_ns;
-        let within = if self.next { between..=end } else { begin..=between };
-        if !within.contains(&event.time_ns) {
+        let ns = if self.next { self.expected.next_ns.as_ref() } else { Some(&self.expected.ns) };
+        if !ns.is_some_and(|ns| ns.contains(&event.time_ns)) {
             return Err("a time is not that of the recording");
         }
         match event.id {
