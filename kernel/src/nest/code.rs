@@ -80,8 +80,8 @@ pub(super) static CASES: [Case; 8] = [
 ];
 
 /// A trial as most events are: fields of known size. Its data is the number's complement.
-pub(super) struct Typed {
-    pub(super) number: u64,
+struct Typed {
+    number: u64,
 }
 
 impl Event for Typed {
@@ -97,15 +97,25 @@ impl Event for Typed {
     }
 }
 
+/// Records two words. The one place where that is compiled into: what is shot at is what is recorded elsewhere as well.
 #[inline(never)]
-fn typed(writer: &CoreWriter, number: u64, nmi: u64, irq: u64) -> Shot {
-    shoot(nmi, irq, || writer.record(&Typed { number }))
+pub(super) fn record_typed(writer: &CoreWriter, number: u64) -> Result<(), Refused> {
+    writer.record(&Typed { number })
 }
 
+/// Records copied bytes; as above.
 #[inline(never)]
+pub(super) fn record_copied(writer: &CoreWriter, number: u64, data: &[u8]) -> Result<(), Refused> {
+    writer.record(&Trial { number, data })
+}
+
+fn typed(writer: &CoreWriter, number: u64, nmi: u64, irq: u64) -> Shot {
+    shoot(nmi, irq, || record_typed(writer, number))
+}
+
 fn copied(writer: &CoreWriter, number: u64, nmi: u64, irq: u64) -> Shot {
     let data = data(number);
-    shoot(nmi, irq, || writer.record(&Trial { number, data: &data }))
+    shoot(nmi, irq, || record_copied(writer, number, &data))
 }
 
 fn committed(writer: &CoreWriter, number: u64, nmi: u64, irq: u64) -> Shot {

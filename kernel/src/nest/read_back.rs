@@ -5,8 +5,7 @@ use crate::events::{IrqEntry, IrqExit, Tick, context};
 use crate::record::DATA;
 use core::fmt;
 use core::ops::RangeInclusive;
-use ring::check::Crc32c;
-use ring::recover::{Item, Items, Recovered};
+use ring::recover::{Item, Recovered};
 use ring::verdict::Verdict;
 use ring::writer::Event;
 
@@ -91,7 +90,7 @@ impl fmt::Display for Wrong {
 pub(super) struct ReadBack {
     expected: Expected,
     /// Events so far.
-    pub(super) events: u64,
+    events: u64,
     /// Time of the last one.
     pub(super) time_ns: u64,
     /// Once both are there.
@@ -122,7 +121,7 @@ impl ReadBack {
     }
 
     /// Reads everything from the sub-buffer on that begins with the large event.
-    pub(super) fn all<C: Crc32c>(mut self, items: Items<'_, C>) -> Result<Self, Wrong> {
+    pub(super) fn all<'a>(mut self, items: impl Iterator<Item = Item<'a>>) -> Result<Self, Wrong> {
         for item in items {
             match item {
                 Item::Event(event) => self.event(&event).map_err(|what| Wrong::at(what, &event))?,
