@@ -8,12 +8,12 @@
 //!
 //! Ordinary interrupts are masked by priority meanwhile, so that it is the NMI that gets in. After that an ordinary
 //! interrupt, the kernel's own tick, comes at a drawn instruction, and an NMI at a drawn instruction of whatever runs
-//! then: three levels. All this runs before the other cores are started, with the tick lent by [`stop`](crate::stop).
+//! then: three levels. All this runs before the other cores are started, with the tick lent by [`stop`].
 
 mod code;
 mod read_back;
 
-use crate::command_line::Options;
+use crate::command_line::{Full, Options};
 use crate::ending::{Status, power_off};
 use crate::events::{self, Trial, TrialNmi};
 use crate::life::{self, Recording};
@@ -54,7 +54,7 @@ struct Seen {
     /// Ordinary handlers that were running.
     handlers: AtomicU32,
     pc: AtomicU64,
-    /// The number for its event; not the NMI's, but the thread's word.
+    /// Of the shot: what the thread tells the NMI.
     number: AtomicU64,
 }
 
@@ -111,6 +111,10 @@ pub fn prove(options: &Options) {
         say!("\nnest: nothing is recorded in this boot");
         power_off(Status::Unable)
     };
+    if options.full == Full::Drop {
+        say!("\nnest: with full=drop the ring would soon be full; full=overwrite goes on");
+        power_off(Status::Unable)
+    }
     if !code::counter_counts_instructions() {
         say!(
             "\nnest: the counter does not tick once an instruction: under QEMU, -icount shift=0,sleep=off with -cpu max (4 with others)"
