@@ -64,8 +64,15 @@ impl<'a, C: Crc32c> Bank<'a, C> {
     /// What a core left.
     #[must_use]
     pub fn core(&self, core: u32) -> CoreRing<'a, C> {
+        let mut ring = self.core_up_to(core, None);
+        ring.newest = ring.find_newest();
+        ring
+    }
+    /// What a core that can be asked has written: its newest sub-buffer is not searched.
+    #[must_use]
+    pub fn core_up_to(&self, core: u32, newest: Option<u64>) -> CoreRing<'a, C> {
         let counters = self.line(Geometry::core_line(core, tail_line::COUNTERS)).map(Counters::from_line);
-        let mut ring = CoreRing {
+        CoreRing {
             bytes: self.bytes,
             geometry: self.geometry,
             crc: self.crc,
@@ -74,10 +81,8 @@ impl<'a, C: Crc32c> Bank<'a, C> {
             seed: seed(self.record.boot_id, core as u16),
             seed_before: seed(self.record.boot_id_before, core as u16),
             counters,
-            newest: None,
-        };
-        ring.newest = ring.find_newest();
-        ring
+            newest,
+        }
     }
 }
 
@@ -170,8 +175,13 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     /// Everything of this core, in the order in which it was written.
     #[must_use]
     pub fn items(&self) -> Items<'a, C> {
+        self.items_from(0)
+    }
+    /// The same, from a sub-buffer on.
+    #[must_use]
+    pub fn items_from(&self, sequence: u64) -> Items<'a, C> {
         let sequences = self.sequences();
-        Items { ring: *self, sequence: sequences.start, end: sequences.end, walk: None }
+        Items { ring: *self, sequence: sequences.start.max(sequence), end: sequences.end, walk: None }
     }
     /// The events of this core, in the order in which they were written; without those that were discarded.
     pub fn events(&self) -> impl Iterator<Item = Recovered<'a>> + use<'a, C> {
@@ -214,9 +224,10 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         for _ in 0..LEVELS {
             let Some(next) = newest.map(|s| s + 1) else { break };
             let subbuf = self.subbuf(next);
-            if subbuf.tag.is_none() && (FIRST_WORD..END_WORD).any(|w| self.verifies(&subbuf, w).is_some()) {
-                newest = Some(next);
+            if subbuf.tag.is_some() || !(FIRST_WORD..END_WORD).any(|w| self.verifies(&subbuf, w).is_some()) {
+                break;
             }
+            newest = Some(next);
         }
         newest
     }
