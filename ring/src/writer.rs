@@ -28,7 +28,7 @@ use crate::local::Local;
 use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position};
 use crate::seams::{Clock, Memory, Persist};
-use crate::slot::Folding;
+use crate::slot::{Folding, fold};
 
 pub use crate::policy::{CleanAt, Mode, Refused, WhenFull};
 pub use crate::slot::{Event, Slot};
@@ -303,7 +303,11 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// Writes the check, over the bytes as they stand in memory.
     fn seal(&self, slot: &Slot<'_, M>) {
         let check = slot.header + 4 * u64::from(slot.shape.words() - 1);
-        let register = crate::slot::fold(&self.memory, self.crc, slot.register, slot.header..check);
+        let range = slot.header..check;
+        let register = match self.crc.direct() {
+            Some(crc) => fold(&self.memory, crc, slot.register, range),
+            None => fold(&self.memory, self.crc, slot.register, range),
+        };
         self.memory.store_u32(check, register);
         reach(Point::Sealed);
     }

@@ -281,13 +281,16 @@ impl Default for Fast {
     fn default() -> Self {
         Self {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: asked just before.
-            instruction: std::is_x86_feature_detected!("sse4.2").then(|| unsafe { ring::check::Instruction::new() }),
+            instruction: ring::check::Instruction::detect(),
         }
     }
 }
 
 impl Crc32c for Fast {
+    type Direct = Self;
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
     fn u64(self, register: u32, value: u64) -> u32 {
         #[cfg(target_arch = "x86_64")]
         if let Some(instruction) = self.instruction {
