@@ -16,7 +16,7 @@ pub struct Account {
     pub overwritten: u64,
     /// Events in whose place older ones stand.
     pub stale: u64,
-    /// Events whose bytes are wrong.
+    /// Events whose bytes are nobody's: flipped, or unknown.
     pub flipped: u64,
     /// Events that were being written.
     pub unfinished: u64,
@@ -34,7 +34,7 @@ impl Account {
     /// Damaged events in all.
     #[must_use]
     pub fn damaged(&self) -> u64 {
-        self.stale + self.flipped
+        self.stale.saturating_add(self.flipped)
     }
     /// Refused and discarded events in all.
     #[must_use]
@@ -44,7 +44,9 @@ impl Account {
     /// Whether nothing is missing and nothing is too much.
     #[must_use]
     pub fn sum_holds(&self) -> bool {
-        self.attempted == self.recovered + self.overwritten + self.damaged() + self.unfinished + self.dropped()
+        // Numbers of a region are anybody's: they may be too large to be added up in 64 bits.
+        let found = [self.recovered, self.overwritten, self.stale, self.flipped, self.unfinished].into_iter();
+        u128::from(self.attempted) == found.chain(self.refused).map(u128::from).sum()
     }
 }
 
@@ -79,7 +81,8 @@ impl<C: Crc32c> CoreRing<'_, C> {
         let mut before: Option<u64> = None;
         let mut run = Run::default();
         for sequence in self.sequences() {
-            if let Some(tag) = self.subbuf(sequence).tag {
+            let Some(walk) = self.walk(sequence) else { continue };
+            if let Some(tag) = walk.subbuf.tag {
                 match before {
                     None => account.overwritten = tag.reserved.saturating_sub(run.seen()),
                     Some(start) => {
@@ -94,7 +97,7 @@ impl<C: Crc32c> CoreRing<'_, C> {
                 before = Some(tag.reserved);
                 run = Run::default();
             }
-            for item in self.walk(sequence) {
+            for item in walk {
                 run.add(&item, &mut account);
             }
         }
@@ -104,9 +107,8 @@ impl<C: Crc32c> CoreRing<'_, C> {
             Some(c) if c.last => c.reserved.saturating_sub(start),
             _ => run.seen(),
         };
-        let reserved = start + expected.max(run.events);
         run.settle(&mut account, expected, in_flight);
-        account.attempted = reserved + refused_before_reserving;
+        account.attempted = start.saturating_add(expected.max(run.events)).saturating_add(refused_before_reserving);
         account
     }
 }

@@ -5,7 +5,7 @@
 //! under the one it was written for; [`sequence_of`] runs the check backwards to name that one.
 
 /// CRC-32C (Castagnoli), reflected.
-const POLYNOMIAL: u32 = 0x82f6_3b78;
+pub(crate) const POLYNOMIAL: u32 = 0x82f6_3b78;
 
 /// Computes CRC-32C steps: the CPU's instruction, or [`Table`].
 ///
@@ -109,7 +109,12 @@ impl Crc32c for Instruction {
 /// What a core's events start from: the register after the boot id and the core number.
 #[must_use]
 pub fn seed(boot_id: u32, core: u16) -> u32 {
-    Table.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
+    Table.u64(u32::MAX, seed_word(boot_id, core))
+}
+
+/// What the register takes in for a seed.
+pub(crate) const fn seed_word(boot_id: u32, core: u16) -> u64 {
+    boot_id as u64 | (core as u64) << 32
 }
 
 /// The sequence number (below 2^32) of the sub-buffer in which an event with this check, at this word of its sub-buffer,
