@@ -14,7 +14,7 @@ use crate::format::{CHECK_SIZE, COMMON_HEADER, Geometry, domain, tail_line};
 use crate::line::{Line, LineSeed};
 use crate::linux::{COMMIT_MASK, SUBBUF_COMMIT, SUBBUF_HEADER, SUBBUF_SIZE, SUBBUF_TIME};
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
-use crate::records::{BankRecord, Counters, StopRecord};
+use crate::records::{BankRecord, Counters, StopOutcome, StopRecord};
 use crate::scan::Tag;
 use crate::search::{Search, Words, sequence_before};
 use crate::verdict::{Check, Facts, Older, Verdict, judge};
@@ -64,15 +64,21 @@ impl<'a, C: Crc32c> Bank<'a, C> {
         let seed = LineSeed::new(self.record.boot_id, domain::TAIL);
         Line::load(self.bytes, self.geometry.tail(number), seed, number).map(|(line, _)| line)
     }
-    /// How a core was stopped; `None` where that line is lost.
+    /// How a core was stopped; `None` where that line is lost, also where the one from the beginning of the boot still
+    /// stands there: a core that has recorded did start.
     #[must_use]
     pub fn stop_record(&self, core: u32) -> Option<StopRecord> {
-        StopRecord::from_line(self.line(Geometry::core_line(core, tail_line::STOP))?)
+        let record = StopRecord::from_line(self.line(Geometry::core_line(core, tail_line::STOP))?)?;
+        let has_recorded = || self.counters(core).is_some_and(|counters| counters.reserved > 0);
+        (record.outcome != StopOutcome::NotStarted || !has_recorded()).then_some(record)
+    }
+    fn counters(&self, core: u32) -> Option<Counters> {
+        self.line(Geometry::core_line(core, tail_line::COUNTERS)).map(Counters::from_line)
     }
     /// What a core left.
     #[must_use]
     pub fn core(&self, core: u32) -> CoreRing<'a, C> {
-        let counters = self.line(Geometry::core_line(core, tail_line::COUNTERS)).map(Counters::from_line);
+        let counters = self.counters(core);
         let mut ring = CoreRing {
             bytes: self.bytes,
             geometry: self.geometry,
