@@ -2,9 +2,10 @@
 
 use crate::region_memory::RegionMemory;
 use core::sync::atomic::{AtomicU8, Ordering};
-use ring::format::Geometry;
+use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{BankState, StopMeans};
 use ring::region::Header;
+use ring::seams::Persist;
 use spin::{Mutex, Once};
 
 /// What this boot records into.
@@ -66,10 +67,14 @@ pub fn end_cleanly() {
     for (_, writer) in crate::trace::all() {
         writer.close();
     }
-    ring::seams::Persist::complete(&recording.memory);
+    recording.memory.complete();
     change_header(&recording.memory, |header| {
         if let Some(bank) = header.banks.get_mut(recording.bank as usize) {
             bank.state = BankState::Clean;
+            // Also where it is found when both headers are lost.
+            let (memory, geometry) = (&recording.memory, &recording.geometry);
+            bank.store(memory, geometry, recording.bank);
+            memory.clean(geometry.bank(recording.bank) + geometry.tail(tail_line::BANK), LINE_SIZE);
         }
         header.crashes_in_a_row = 0;
     });

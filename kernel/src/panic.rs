@@ -7,8 +7,7 @@ use crate::dump::Seconds;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring::check::Crc32c;
-use ring::format::{Geometry, LINE_SIZE, domain, tail_line};
-use ring::line::LineSeed;
+use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{BankState, Masked, PANIC_REGISTERS, PanicRecord, StopMeans, StopOutcome, StopRecord};
 use ring::region::Header;
 use ring::seams::{Clock, Console, Memory, Persist, Reset, StopOthers};
@@ -89,7 +88,7 @@ pub struct What<'a> {
 
 /// What this boot records into.
 #[derive(Clone, Copy)]
-pub struct Recorder<'a, M, T, C> {
+pub struct Recorder<'a, M, T, C: Crc32c> {
     /// The region.
     pub memory: &'a M,
     /// Its places.
@@ -147,7 +146,7 @@ impl Write for Out<'_> {
 }
 
 /// Everything from the panic to the request for a reset. Returns only when no way of resetting worked, or for a bystander.
-pub fn run<M: Memory + Persist, T: Clock, C: Crc32c>(
+pub fn run<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     progress: &Progress,
     role: Role,
     what: &What<'_>,
@@ -213,7 +212,7 @@ fn announce(what: &What<'_>, out: &mut Out<'_>) -> core::fmt::Result {
 }
 
 /// Writes why this boot dies, before anything that takes long.
-fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn record<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     progress: &Progress,
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
@@ -239,7 +238,7 @@ fn record<M: Memory + Persist, T: Clock, C: Crc32c>(
 }
 
 /// Waits for the others, bounded, and writes who did not answer.
-fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn wait<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
     around: &Around<'_>,
@@ -266,7 +265,7 @@ fn wait<M: Memory + Persist, T: Clock, C: Crc32c>(
 
 /// Closes this core's writer and those of cores that did not answer, writes the headers, and brings everything that may be
 /// dirty to memory.
-fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
+fn clean<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     what: &What<'_>,
     recorder: &Recorder<'_, M, T, C>,
     out: &mut Out<'_>,
@@ -292,8 +291,7 @@ fn clean<M: Memory + Persist, T: Clock, C: Crc32c>(
         && let Some(record) = header.banks.get_mut(recorder.bank as usize)
     {
         record.state = BankState::Panicked;
-        let (at, seed) = (geometry.tail(tail_line::BANK), LineSeed::new(recorder.boot_id, domain::TAIL));
-        record.to_line().store(memory, geometry.bank(recorder.bank) + at, seed, tail_line::BANK, 0);
+        record.store(memory, geometry, recorder.bank);
         header.crashes_in_a_row = header.crashes_in_a_row.saturating_add(1);
         header.store(memory);
         lines += 2 * (2 + u64::from(geometry.banks));
@@ -323,18 +321,21 @@ fn panicked(what: &What<'_>, time_ns: u64, lines: u64) -> StopRecord {
 }
 
 /// Where a core's stop record is in the region.
-fn stop_line<M, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
+fn stop_line<M, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u64 {
     let number = Geometry::core_line(core, tail_line::STOP);
     recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number)
 }
 
 /// Whether a core's own stop record says that it closed and cleaned its writer itself.
-fn stopped_itself<M: Memory, T, C>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
+fn stopped_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
     recorder.memory.load_u32(stop_line(recorder, core)) as u8 == StopOutcome::Stopped as u8
 }
 
 /// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.
-fn bystander<M: Memory + Persist, T: Clock, C: Crc32c>(what: &What<'_>, recorder: Option<&Recorder<'_, M, T, C>>) {
+fn bystander<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
+    what: &What<'_>,
+    recorder: Option<&Recorder<'_, M, T, C>>,
+) {
     let Some(recorder) = recorder else { return };
     let Some(writer) = (recorder.writers)(what.core) else { return };
     let _ = writer.record(&crate::events::Panic { core: what.core, message: what.message.as_bytes() });

@@ -3,7 +3,7 @@
 use crate::scale::Scale;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ring::check::{Crc32c, Table};
-use ring::seams::{Clock, Memory, Persist, store_rest};
+use ring::seams::{Clock, Memory, Persist};
 
 /// The mapped region.
 #[derive(Clone, Copy, Debug)]
@@ -71,14 +71,10 @@ impl Memory for RegionMemory {
         // SAFETY: see above.
         unsafe { arch::unaligned::store_u64(self.at(at), value) }
     }
-    #[inline]
-    fn store_bytes(&self, at: u64, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for (i, word) in words.iter().enumerate() {
-            // SAFETY: see above; the bytes are readable.
-            self.store_u64(at + 8 * i as u64, unsafe { arch::unaligned::load_u64(word.as_ptr().cast()) });
-        }
-        store_rest(self, at + 8 * words.len() as u64, rest);
+    #[inline(always)]
+    fn word(&self, bytes: &[u8; 8]) -> u64 {
+        // SAFETY: the bytes are readable.
+        unsafe { arch::unaligned::load_u64(bytes.as_ptr().cast()) }
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {
@@ -148,6 +144,11 @@ impl Default for CpuCrc {
 }
 
 impl Crc32c for CpuCrc {
+    type Direct = Instruction;
+    #[inline(always)]
+    fn direct(self) -> Option<Instruction> {
+        self.instruction.then_some(Instruction(()))
+    }
     #[inline(always)]
     fn u64(self, register: u32, value: u64) -> u32 {
         if self.instruction {
@@ -163,5 +164,27 @@ impl Crc32c for CpuCrc {
             return unsafe { arch::crc::crc32cw(register, value) };
         }
         Table.u32(register, value)
+    }
+}
+
+/// CRC-32C by the CPU's instruction: exists only where the CPU has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Instruction(());
+
+impl Crc32c for Instruction {
+    type Direct = Self;
+    #[inline(always)]
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
+    #[inline(always)]
+    fn u64(self, register: u32, value: u64) -> u32 {
+        // SAFETY: whoever made this asked the CPU.
+        unsafe { arch::crc::crc32cx(register, value) }
+    }
+    #[inline(always)]
+    fn u32(self, register: u32, value: u32) -> u32 {
+        // SAFETY: whoever made this asked the CPU.
+        unsafe { arch::crc::crc32cw(register, value) }
     }
 }

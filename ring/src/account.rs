@@ -1,6 +1,7 @@
 //! The account of one core: where every event that anybody tried to record has gone. The sum holds, or says that it does not.
 
 use crate::check::Crc32c;
+use crate::position::END_WORD;
 use crate::recover::{CoreRing, Item};
 use crate::verdict::Verdict;
 use crate::writer::{LEVELS, Refused};
@@ -58,6 +59,8 @@ struct Run {
     stale: u64,
     /// Holes that may be events in flight.
     unfinished: u64,
+    /// Such holes up to the end of their sub-buffers: nothing shows that there was an event at all.
+    open: u64,
     /// All other holes.
     flipped: u64,
 }
@@ -86,7 +89,7 @@ impl<C: Crc32c> CoreRing<'_, C> {
                 match before {
                     None => account.overwritten = tag.reserved.saturating_sub(run.seen()),
                     Some(start) => {
-                        let open = in_flight.min(run.unfinished);
+                        let open = in_flight.min(run.unfinished + run.open);
                         in_flight -= run.settle(&mut account, tag.reserved.saturating_sub(start), open);
                     }
                 }
@@ -127,6 +130,7 @@ impl Run {
                 account.uncertain_times += u64::from(!event.time_is_certain);
             }
             Item::Hole(hole) => match hole.verdict {
+                Verdict::Unfinished if hole.to == END_WORD => self.open += 1,
                 Verdict::Unfinished => self.unfinished += 1,
                 Verdict::StaleLap | Verdict::StaleBoot => self.stale += 1,
                 _ => self.flipped += 1,
@@ -145,7 +149,7 @@ impl Run {
     fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) -> u64 {
         let missing = expected.saturating_sub(self.events);
         let is_damaged = self.stale + self.flipped > 0;
-        let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished } else { in_flight });
+        let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished + self.open } else { in_flight });
         let damaged = missing - unfinished;
         let flipped = if self.stale == 0 { damaged } else { damaged.min(self.flipped) };
         account.unfinished += unfinished;

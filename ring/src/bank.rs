@@ -44,7 +44,7 @@ pub fn prepare<M: Memory + Persist>(
         Counters::default().to_line().store(memory, at(counters), seed, counters, 0);
         StopRecord::default().store(memory, geometry, bank, record.boot_id, core);
     }
-    record.to_line().store(memory, at(tail_line::BANK), seed, tail_line::BANK, 0);
+    record.store(memory, geometry, bank);
     memory.clean(at(0), u64::from(lines) * LINE_SIZE);
     memory.complete();
 }

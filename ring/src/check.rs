@@ -5,29 +5,37 @@
 //! under the one it was written for; [`sequence_of`] runs the check backwards to name that one.
 
 /// CRC-32C (Castagnoli), reflected.
-pub(crate) const POLYNOMIAL: u32 = 0x82f6_3b78;
+const POLYNOMIAL: u32 = 0x82f6_3b78;
 
 /// Computes CRC-32C steps: the CPU's instruction, or [`Table`].
 ///
 /// The register is taken and returned raw: no inversion before or after.
 pub trait Crc32c: Copy {
+    /// The same for a caller who folds each word as it passes by: steps that need no choice between ways.
+    type Direct: Crc32c;
+    /// Whether [`Self::bytes`] is faster than as many single steps, so that a run is worth reading once more.
+    const HAS_LANES: bool = false;
+    /// That form, if this machine has it.
+    fn direct(self) -> Option<Self::Direct>;
     /// The register after eight bytes, the least significant first.
     fn u64(self, register: u32, value: u64) -> u32;
     /// The register after four bytes, the least significant first.
     fn u32(self, register: u32, value: u32) -> u32;
     /// The register after any bytes.
+    #[inline(always)]
     fn bytes(self, register: u32, bytes: &[u8]) -> u32 {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut register = register;
-        for word in words {
-            register = self.u64(register, u64::from_le_bytes(*word));
-        }
-        let (halves, rest) = rest.as_chunks::<4>();
-        for half in halves {
-            register = self.u32(register, u32::from_le_bytes(*half));
-        }
-        Table.short(register, rest)
+        steps(self, register, bytes)
     }
+}
+
+/// Step by step over any bytes.
+#[inline(always)]
+fn steps<C: Crc32c>(crc: C, register: u32, bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let register = words.iter().fold(register, |register, word| crc.u64(register, u64::from_le_bytes(*word)));
+    let (halves, rest) = rest.as_chunks::<4>();
+    let register = halves.iter().fold(register, |register, half| crc.u32(register, u32::from_le_bytes(*half)));
+    if rest.is_empty() { register } else { Table.short(register, rest) }
 }
 
 /// CRC-32C in software, for machines without the instruction.
@@ -56,6 +64,10 @@ impl Table {
 }
 
 impl Crc32c for Table {
+    type Direct = Self;
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
     fn u64(self, register: u32, value: u64) -> u32 {
         self.short(register, &value.to_le_bytes())
     }
@@ -72,49 +84,103 @@ impl Crc32c for Table {
 #[derive(Clone, Copy, Debug)]
 pub struct Instruction(());
 
+/// Bytes of each of the three lanes in which [`Instruction`] takes long runs: one step waits for the one before it, three
+/// steps that do not know each other take no longer than one.
+#[cfg(target_arch = "x86_64")]
+const LANE: usize = 80;
+
 #[cfg(target_arch = "x86_64")]
 impl Instruction {
-    /// For a caller that has asked the CPU.
-    ///
-    /// # Safety
-    /// The CPU has SSE4.2.
+    /// Asks the CPU for SSE4.2 (the step) and PCLMULQDQ (which joins lanes).
     #[must_use]
-    pub const unsafe fn new() -> Self {
-        Self(())
+    pub fn detect() -> Option<Self> {
+        const SSE4_2_AND_PCLMULQDQ: u32 = 1 << 20 | 1 << 1;
+        let features = core::arch::x86_64::__cpuid(1).ecx;
+        (features & SSE4_2_AND_PCLMULQDQ == SSE4_2_AND_PCLMULQDQ).then_some(Self(()))
+    }
+
+    /// The register after `lanes` lanes of zeros.
+    #[inline(always)]
+    fn over(self, register: u32, lanes: u32) -> u32 {
+        /// x^(8 n - 33) for n bytes: the product comes out one bit short of 64, and the step that reduces it adds 32.
+        const fn power(bytes: u32) -> u64 {
+            zeros(1 << 31, 8 * bytes - 33) as u64
+        }
+        const POWERS: [u64; 2] = [power(LANE as u32), power(2 * LANE as u32)];
+        let product: u64;
+        // SAFETY: whoever made this asked the CPU. The instructions touch registers only.
+        unsafe {
+            core::arch::asm!(
+                "movq {a}, {register}",
+                "movq {b}, {power}",
+                "pclmulqdq {a}, {b}, 0",
+                "movq {product}, {a}",
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                register = in(reg) u64::from(register),
+                power = in(reg) POWERS[lanes as usize - 1],
+                product = lateout(reg) product,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        self.u64(0, product)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Crc32c for Instruction {
+    type Direct = Self;
+    const HAS_LANES: bool = true;
+    #[inline(always)]
+    fn direct(self) -> Option<Self> {
+        Some(self)
+    }
     #[inline(always)]
     fn u64(self, register: u32, value: u64) -> u32 {
         let mut wide = u64::from(register);
-        // SAFETY: `new` promises SSE4.2. The instruction touches registers only.
+        // SAFETY: whoever made this asked the CPU. The instruction touches registers only, and clears the upper half.
         unsafe {
             core::arch::asm!("crc32 {0}, {1}", inout(reg) wide, in(reg) value, options(pure, nomem, nostack, preserves_flags));
+            core::hint::assert_unchecked(wide <= u64::from(u32::MAX));
         }
         wide as u32
     }
     #[inline(always)]
     fn u32(self, register: u32, value: u32) -> u32 {
         let mut register = register;
-        // SAFETY: `new` promises SSE4.2. The instruction touches registers only.
+        // SAFETY: whoever made this asked the CPU. The instruction touches registers only.
         unsafe {
             core::arch::asm!("crc32 {0:e}, {1:e}", inout(reg) register, in(reg) value, options(pure, nomem, nostack, preserves_flags));
         }
         register
+    }
+    #[inline(always)]
+    fn bytes(self, register: u32, bytes: &[u8]) -> u32 {
+        let (blocks, rest) = bytes.as_chunks::<{ 3 * LANE }>();
+        let mut register = register;
+        for block in blocks {
+            let (words, _) = block.as_chunks::<8>();
+            let (mut first, mut second, mut third) = (register, 0, 0);
+            for i in 0..LANE / 8 {
+                first = self.u64(first, u64::from_le_bytes(words[i]));
+                second = self.u64(second, u64::from_le_bytes(words[i + LANE / 8]));
+                third = self.u64(third, u64::from_le_bytes(words[i + 2 * LANE / 8]));
+            }
+            register = self.over(first, 2) ^ self.over(second, 1) ^ third;
+        }
+        steps(self, register, rest)
     }
 }
 
 /// What a core's events start from: the register after the boot id and the core number.
 #[must_use]
 pub fn seed(boot_id: u32, core: u16) -> u32 {
-    Table.u64(u32::MAX, seed_word(boot_id, core))
+    seed_by(Table, boot_id, core)
 }
 
-/// What the register takes in for a seed.
-pub(crate) const fn seed_word(boot_id: u32, core: u16) -> u64 {
-    boot_id as u64 | (core as u64) << 32
+/// The same with a faster way to compute it.
+pub(crate) fn seed_by<C: Crc32c>(crc: C, boot_id: u32, core: u16) -> u32 {
+    crc.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
 }
 
 /// The sequence number (below 2^32) of the sub-buffer in which an event with this check, at this word of its sub-buffer,
@@ -145,12 +211,17 @@ static BYTE_BACK: [u32; 256] = {
 };
 
 /// The register after `steps` zero bits.
-fn zeros(register: u32, steps: u32) -> u32 {
-    (0..steps).fold(register, |r, _| (r >> 1) ^ if r & 1 == 1 { POLYNOMIAL } else { 0 })
+pub(crate) const fn zeros(mut register: u32, steps: u32) -> u32 {
+    let mut step = 0;
+    while step < steps {
+        register = (register >> 1) ^ if register & 1 == 1 { POLYNOMIAL } else { 0 };
+        step += 1;
+    }
+    register
 }
 
 /// The register before `steps` zero bits: the polynomial's top bit tells whether it was added.
-const fn zeros_back(mut register: u32, steps: u32) -> u32 {
+pub(crate) const fn zeros_back(mut register: u32, steps: u32) -> u32 {
     let mut step = 0;
     while step < steps {
         register = if register >> 31 == 1 { (register ^ POLYNOMIAL) << 1 | 1 } else { register << 1 };
@@ -172,14 +243,10 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_instruction_and_the_table_agree() {
-        if !std::is_x86_feature_detected!("sse4.2") {
-            return;
-        }
-        // SAFETY: just asked.
-        let fast = unsafe { Instruction::new() };
-        let bytes: [u8; 37] = core::array::from_fn(|i| (i * 73) as u8);
+        let Some(fast) = Instruction::detect() else { return };
+        let bytes: [u8; 1000] = core::array::from_fn(|i| (i * 73 ^ i >> 3) as u8);
         for start in 0..9 {
-            for end in start..37 {
+            for end in start..bytes.len() {
                 assert_eq!(fast.bytes(7, &bytes[start..end]), Table.bytes(7, &bytes[start..end]), "{start}..{end}");
             }
         }

@@ -76,11 +76,12 @@ impl Shape {
     pub const fn length(self) -> u32 {
         self.data + 4
     }
-    /// Header and length word of the same bytes as a discarded event. Delta 0 would mean the end of the data, so a
-    /// discarded event that had none claims one nanosecond.
+    /// The first three words of the same bytes as a discarded event: header, length, and whether the delta is only
+    /// claimed. Delta 0 would mean the end of the data, so a discarded event that had none claims one nanosecond.
     #[must_use]
-    pub const fn discarded(self, delta: u32) -> (u32, u32) {
-        (header(type_len::PADDING, if delta == 0 { 1 } else { delta }), self.words() * 4 - 4)
+    pub const fn discarded(self, delta: u32) -> [u32; 3] {
+        let claimed = (delta == 0) as u32;
+        [header(type_len::PADDING, delta + claimed), self.words() * 4 - 4, claimed]
     }
 }
 
@@ -168,7 +169,7 @@ pub fn frame(word: u32, load: impl Fn(u32) -> u32) -> Frame {
         at += TIME_WORDS;
         first = load(at);
     }
-    let delta = u64::from(first >> type_len::BITS);
+    let mut delta = u64::from(first >> type_len::BITS);
     let (data, end, discarded) = match first & type_len::MASK {
         type_len::PADDING if delta == 0 => {
             return if record.is_none() { Frame::End } else { Frame::Nothing };
@@ -191,6 +192,9 @@ pub fn frame(word: u32, load: impl Fn(u32) -> u32) -> Frame {
     let least = (COMMON_HEADER + CHECK_SIZE) as u32 / 4;
     if end > END_WORD || end < data + least {
         return Frame::Nothing;
+    }
+    if discarded && delta == 1 && load(at + 2) == 1 {
+        delta = 0;
     }
     let time = match record {
         None => Time::Delta(delta),
@@ -251,13 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn a_discarded_event_keeps_its_size() {
+    fn a_discarded_event_keeps_its_size_and_its_time() {
         for fields in [0, 16, 104, 4000] {
             let shape = Shape::of(fields).unwrap();
-            let (header, length) = shape.discarded(0);
-            let Frame::Event(event) = framed(&[header, length]) else { panic!() };
-            assert!(event.discarded);
-            assert_eq!(event.words, shape.words());
+            for delta in [0, 1, 77] {
+                let Frame::Event(event) = framed(&shape.discarded(delta)) else { panic!() };
+                assert!(event.discarded);
+                assert_eq!((event.words, event.time), (shape.words(), Time::Delta(u64::from(delta))));
+            }
         }
     }
 

@@ -1,43 +1,4 @@
-//! Our part of the region, every byte of it. Linux's part is in [`crate::linux`].
-//!
-//! All integers are little endian and of fixed size; places are offsets, never addresses. The region:
-//!
-//! ```text
-//! +0        header A (4 KiB)        64 checked lines: identity, life, one record per bank
-//! +4 KiB    bank 0 .. bank K-1      equal shares, whole pages
-//! end-4 KiB header B (4 KiB)        second copy: each line is taken from whichever copy holds it whole and newer
-//! ```
-//!
-//! A bank is one boot:
-//!
-//! ```text
-//! +0          Linux part            global header, scratch, per core: header, order, sub-buffers (crate::linux)
-//! +linux size tail                  checked lines: bank record, build, board, panic, schema, per core counters and stop
-//! ```
-//!
-//! A sub-buffer (4 KiB) holds the events of one core:
-//!
-//! ```text
-//! +0     u64 time stamp of the first event, ns      Linux's
-//! +8     u64 commit word: bytes of committed data   Linux's; for us a hint
-//! +16    events, up to +4056
-//! +4056  tag, 40 bytes                              ours, behind what Linux reads
-//! ```
-//!
-//! An event is Linux's: a u32 (type_len, delta), for long ones a u32 length, then the 8-byte common header, the fields,
-//! zeros up to a multiple of 4; ours ends in a u32 check over all of it ([`crate::check`]). A time record (extend or
-//! absolute) belongs to the event behind it and is checked with it.
-//!
-//! A checked line is 64 bytes, one cache line, and stands for itself: losing it costs its 56 bytes and nothing else.
-//!
-//! ```text
-//! +0   56 bytes of payload
-//! +56  u32 generation (header lines: the copy with the higher one is newer; tail lines: 0)
-//! +60  u32 check: CRC-32C from seed(boot id, LINES) over the line's number as a u64, then the 60 bytes before
-//! ```
-//!
-//! Whoever changes a byte of this changes [`VERSION`]. What stays for ever, so that a reader of any version can say which
-//! one it met: the magic and version at the start of line 0, and the line's check with the seed of header lines.
+#![doc = include_str!("../FORMAT.md")]
 
 use crate::linux;
 
@@ -298,7 +259,67 @@ impl Geometry {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::vec::Vec;
+
+    /// The constants by the names that the page gives them.
+    macro_rules! constants {
+        ($($($part:ident)::+),* $(,)?) => { [$((stringify!($($part)::+), u64::from($($part)::+))),*] };
+    }
+
+    #[test]
+    fn the_page_says_what_the_constants_are() {
+        #[allow(clippy::useless_conversion, reason = "some are u64, some u32")]
+        let constants: Vec<(&str, u64)> = [
+            &constants![
+                header_line::IDENTITY,
+                header_line::LIFE,
+                header_line::BANK,
+                linux::global::MAGIC,
+                linux::global::STRUCT_SIZES,
+                linux::global::TOTAL_SIZE,
+                linux::global::BUFFERS_OFFSET,
+                linux::BUFFERS_OFFSET,
+                linux::cpu::FIRST_BUFFER,
+                linux::cpu::HEAD_BUFFER,
+                linux::cpu::COMMIT_BUFFER,
+                linux::cpu::SUBBUF_SIZE,
+                linux::cpu::SUBBUFS,
+                linux::SUBBUF_TIME,
+                linux::SUBBUF_COMMIT,
+                DATA_START,
+                DATA_END,
+            ][..],
+            &constants![tag::MAGIC, tag::BOOT_ID, tag::CORE, tag::CHECK, tag::SEQUENCE, tag::RESERVED, tag::TIME],
+            &constants![
+                tail_line::BANK,
+                tail_line::BUILD,
+                tail_line::BOARD,
+                tail_line::PANIC,
+                tail_line::PANIC_MESSAGE,
+                tail_line::PANIC_LOCATION,
+                tail_line::PANIC_REGISTERS,
+                tail_line::PANIC_BACKTRACE,
+                tail_line::PANIC_SECOND,
+                tail_line::SCHEMA,
+                tail_line::CORES,
+            ],
+            &[("LINE_GENERATION", LINE_GENERATION as u64), ("LINE_CHECK", LINE_CHECK as u64)],
+        ]
+        .concat();
+        let rows = include_str!("../FORMAT.md").lines().filter(|line| line.starts_with("| `"));
+        let mut named = 0;
+        for row in rows {
+            let mut cells = row.trim_matches('|').split('|').map(str::trim);
+            let (name, place) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
+            let known = constants.iter().find(|(known, _)| known.replace(' ', "") == name);
+            let (_, value) = known.unwrap_or_else(|| panic!("no constant is called {name}"));
+            assert_eq!(place.parse(), Ok(*value), "{name}");
+            named += 1;
+        }
+        assert_eq!(named, constants.len(), "the page leaves some out");
+    }
 
     #[test]
     fn the_default_region_of_four_cores() {

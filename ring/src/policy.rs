@@ -58,7 +58,7 @@ pub enum CleanAt {
     Panic,
     /// The open sub-buffer of each core.
     SubBuffer,
-    /// The events that are being written.
+    /// The events that are being written, and what interrupted them.
     Event,
 }
 

@@ -76,6 +76,11 @@ impl BankRecord {
             .u64(self.counter_hz)
             .u64(self.counter_start)
     }
+    /// Writes it into the bank's tail.
+    pub fn store<M: Memory>(&self, memory: &M, geometry: &Geometry, bank: u32) {
+        let at = geometry.bank(bank) + geometry.tail(tail_line::BANK);
+        self.to_line().store(memory, at, LineSeed::new(self.boot_id, domain::TAIL), tail_line::BANK, 0);
+    }
     /// From a line; `None` for a state that this version does not know.
     #[must_use]
     pub fn from_line(mut line: Line) -> Option<Self> {

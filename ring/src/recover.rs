@@ -20,12 +20,11 @@ use crate::search::{Search, Words, sequence_before};
 use crate::verdict::{Check, Facts, Older, Verdict, judge};
 use crate::writer::LEVELS;
 
-/// How far into a hole an older event is searched: four cache lines.
-const SEARCHED_WORDS: u32 = 64;
-/// How many places of one sub-buffer are searched for older events at most: one a word, however many holes there are.
-const SEARCHED_IN_ALL: u32 = END_WORD;
-/// Sub-buffers that another boot is believed to have begun. Beyond it chance is likelier: any 32 bits name some number.
-const BELIEVED_SEQUENCES: u64 = 1 << 24;
+/// Sub-buffers that another boot is believed to have begun on the word of one event: any 32 bits name some number.
+const BELIEVED_OF_ONE: u64 = 1 << 16;
+/// The same on the word of two events in a row. The two only prove one writer: under a wrong boot's seed they agree as well,
+/// on a number that is wrong by the same bits.
+const BELIEVED_OF_TWO: u64 = 1 << 24;
 
 /// A bank that somebody left.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +68,7 @@ impl<'a, C: Crc32c> Bank<'a, C> {
     #[must_use]
     pub fn stop_record(&self, core: u32) -> Option<StopRecord> {
         let record = StopRecord::from_line(self.line(Geometry::core_line(core, tail_line::STOP))?)?;
-        let has_recorded = || self.counters(core).is_some_and(|counters| counters.reserved > 0);
+        let has_recorded = || self.core(core).events().next().is_some();
         (record.outcome != StopOutcome::NotStarted || !has_recorded()).then_some(record)
     }
     fn counters(&self, core: u32) -> Option<Counters> {
@@ -218,7 +217,9 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
             }
             other => subbuf.other = other.filter(|t| t.core == self.core),
         }
-        let committed = subbuf.u64(SUBBUF_COMMIT) & COMMIT_MASK;
+        // Header and tag of an older lap: this one was claimed, and not opened yet. That lap's commit word says nothing of it.
+        let is_opened = subbuf.other.is_none_or(|other| other.time_ns != subbuf.u64(SUBBUF_TIME));
+        let committed = if is_opened { subbuf.u64(SUBBUF_COMMIT) & COMMIT_MASK } else { 0 };
         let end = (committed.min(SUBBUF_SIZE) + SUBBUF_HEADER) / 4;
         subbuf.commit_end = end.min(u64::from(END_WORD)) as u32;
         Some(subbuf)
@@ -246,15 +247,28 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
             // Not one tag: the events themselves say in which sub-buffer they were written.
             newest = (0..ring).filter_map(|place| self.implied(place)).max();
         }
-        // A core that died between claiming a sub-buffer and tagging it.
-        for _ in 0..LEVELS {
-            let Some(next) = newest.map(|s| s + 1).filter(|s| *s <= SEQUENCE_MAX) else { break };
-            let Some(subbuf) = self.subbuf(next) else { break };
-            if subbuf.tag.is_none() && self.search(&subbuf, FIRST_WORD).is_some() {
-                newest = Some(next);
+        if self.counters.is_some_and(|counters| counters.last && Some(counters.sequence) == newest) {
+            return newest;
+        }
+        // A core that was not stopped in order may have written more than one sub-buffer of which no tag reached memory.
+        let newest = newest?;
+        let behind = newest + 1..(newest + ring).min(SEQUENCE_MAX + 1);
+        behind.rev().find(|sequence| self.begun(*sequence)).or(Some(newest))
+    }
+
+    /// Whether an untagged sub-buffer holds an event of this number. What verifies under the tag that still stands there
+    /// needs no search.
+    fn begun(&self, sequence: u64) -> bool {
+        let Some(subbuf) = self.subbuf(sequence).filter(|subbuf| subbuf.tag.is_none()) else { return false };
+        let mut word = FIRST_WORD;
+        if let Some(tag) = subbuf.other {
+            let older = Self { seed: seed(tag.boot_id, self.core as u16), ..*self };
+            let as_older = SubBuf { sequence: tag.sequence, ..subbuf };
+            while let Some(event) = older.verifies(&as_older, word) {
+                word = event.end(word);
             }
         }
-        newest
+        self.search(&subbuf, word).is_some()
     }
 
     /// The sequence number that the first event of an untagged sub-buffer was written under. Whatever stands there names
@@ -300,10 +314,10 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         })
     }
 
-    /// Whose older event stands in `words` of a sub-buffer, with nothing of it beyond `end`.
+    /// Whose older event stands in these words of a sub-buffer, all of it.
     #[cold]
     #[inline(never)]
-    fn older(&self, subbuf: &SubBuf<'a>, words: core::ops::Range<u32>, end: u32) -> Option<Older> {
+    fn older(&self, subbuf: &SubBuf<'a>, words: core::ops::Range<u32>) -> Option<Older> {
         let ring = self.geometry.ring();
         let here = |sequence: u64| sequence % ring == subbuf.sequence % ring;
         // A lost line may be of the boot that the bank had before, or of the one whose tag still stands here.
@@ -312,20 +326,28 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
             (boot_id != 0 && boot_id != self.boot_id).then(|| (boot_id, seed(boot_id, self.core as u16)))
         });
         let mut search = Search::new(subbuf.words, self.crc, words.start);
-        words.into_iter().find_map(|word| {
-            let Frame::Event(event) = subbuf.frame(word) else { return None };
-            if event.end(word) > end || u64::from(subbuf.nesting(&event)) >= LEVELS {
-                return None;
+        let end = words.end;
+        let framed = |word: u32| match subbuf.frame(word) {
+            Frame::Event(event) if event.end(word) <= end && u64::from(subbuf.nesting(&event)) < LEVELS => {
+                Some(event.end(word))
             }
-            let before = search.before(word, event.end(word));
+            _ => None,
+        };
+        words.into_iter().find_map(|word| {
+            let behind = framed(word)?;
+            let before = search.before(word, behind);
             let sequence = u64::from(sequence_before(before, self.seed, word));
             if here(sequence) && sequence < subbuf.sequence {
                 return Some(Older::Lap { sequence });
             }
-            boots.iter().flatten().find_map(|(boot_id, seed)| {
+            let next = framed(behind).map(|end| search.before(behind, end));
+            let are_two = next.is_some_and(|next| u64::from(sequence_before(next, self.seed, behind)) == sequence);
+            let believed = if are_two { BELIEVED_OF_TWO } else { BELIEVED_OF_ONE };
+            let named = boots.iter().flatten().find_map(|(boot_id, seed)| {
                 let sequence = u64::from(sequence_before(before, *seed, word));
-                (here(sequence) && sequence < BELIEVED_SEQUENCES).then_some(Older::Boot { boot_id: *boot_id, sequence })
-            })
+                (here(sequence) && sequence < believed).then_some(Older::Boot { boot_id: *boot_id, sequence })
+            });
+            named.or(are_two.then_some(Older::UnknownBoot))
         })
     }
 }
@@ -379,8 +401,6 @@ pub(crate) struct Walk<'a, C> {
     gap: bool,
     /// Whether events in flight may be among those that do not verify.
     in_flight: bool,
-    /// How many places may still be searched for older events.
-    searches: u32,
 }
 
 impl<'a, C: Crc32c> Walk<'a, C> {
@@ -395,8 +415,7 @@ impl<'a, C: Crc32c> Walk<'a, C> {
                 (subbuf.u64(SUBBUF_TIME), false, before.map(|tag| tag.time_ns))
             }
         };
-        let searches = SEARCHED_IN_ALL;
-        Self { ring, subbuf, word: FIRST_WORD, time, certain, reached, gap: false, in_flight, searches }
+        Self { ring, subbuf, word: FIRST_WORD, time, certain, reached, gap: false, in_flight }
     }
 
     /// Moves the time on to an event that verifies.
@@ -474,19 +493,18 @@ impl<'a, C: Crc32c> Walk<'a, C> {
         let end = to.unwrap_or(END_WORD);
         let shaped_end = to.unwrap_or_else(|| self.shaped_end(from));
         let time = self.time_over(from, shaped_end);
-        // A lost line begins and ends inside events: one whole older event in the first lines of the hole says what it is.
-        let searched = end.min(from + SEARCHED_WORDS.min(self.searches));
-        self.searches -= searched - from;
-        let older = self.ring.older(&self.subbuf, from..searched, end);
+        // A lost line begins and ends inside events: one whole older event anywhere in the hole says what it is.
+        let older = self.ring.older(&self.subbuf, from..end);
+        // In the newest sub-buffer nothing tells an event in flight at the end from bytes that were always there. An older
+        // one ends in a mark, or full: what is neither was damaged, or being written when nested writers went on.
+        let followed = to.is_some() || self.ring.newest > Some(self.subbuf.sequence);
         let facts = Facts {
             check: Older::check(older),
             committed: from < self.subbuf.commit_end,
             shaped: time.is_some() && shaped_end > from,
             after_gap: self.gap,
-            followed: to.is_some(),
-            // In the newest sub-buffer nothing tells an event in flight at the end from bytes that were always there. An
-            // older one ends in a mark, or full: what is neither was being written when nested writers went on.
-            may_be_in_flight: self.in_flight && (to.is_some() || self.ring.newest > Some(self.subbuf.sequence)),
+            followed,
+            may_be_in_flight: self.in_flight && followed,
         };
         let verdict = judge(&facts);
         self.word = end;

@@ -1,6 +1,6 @@
 //! Finds what is ours in bytes whose headers are lost: sub-buffers say who they are, and a geometry must explain where they stand.
 
-use crate::check::{Crc32c, Table, seed_word};
+use crate::check::{Crc32c, Table};
 use crate::format::{BANKS_MAX, CORES_MAX, DATA_END, Geometry, domain, tag};
 use crate::linux::SUBBUF_SIZE;
 use crate::region::bank_record_of;
@@ -50,13 +50,17 @@ impl Tag {
 }
 
 /// The check of a tag whose first eight bytes are `head`.
-pub(crate) fn tag_check(boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
-    tag_check_by(Table, boot_id, head, core, sequence, reserved, time)
-}
-
-fn tag_check_by<C: Crc32c>(crc: C, boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
-    let seeded = crc.u64(u32::MAX, seed_word(boot_id, domain::TAG));
-    let register = crc.u32(crc.u64(seeded, head), core);
+pub(crate) fn tag_check_by<C: Crc32c>(
+    crc: C,
+    boot_id: u32,
+    head: u64,
+    core: u32,
+    sequence: u64,
+    reserved: u64,
+    time: u64,
+) -> u32 {
+    let register = crc.u64(crate::check::seed_by(crc, boot_id, domain::TAG), head);
+    let register = crc.u32(register, core);
     crc.u64(crc.u64(crc.u64(register, sequence), reserved), time)
 }
 

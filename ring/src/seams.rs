@@ -14,15 +14,20 @@ pub trait Memory {
     /// Writes a u64, at any alignment.
     fn store_u64(&self, at: u64, value: u64);
     /// Writes bytes at a multiple of 4, and zeros up to the next one.
-    #[inline]
+    #[inline(always)]
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         let mut to = at;
-        let (words, rest) = bytes.as_chunks::<8>();
+        let (words, _) = bytes.as_chunks::<8>();
         for word in words {
-            self.store_u64(to, u64::from_le_bytes(*word));
+            self.store_u64(to, self.word(word));
             to += 8;
         }
-        store_rest(self, to, rest);
+        store_rest(self, to, bytes);
+    }
+    /// Reads a word of somebody else's bytes: for machines where the compiler would take it apart.
+    #[inline(always)]
+    fn word(&self, bytes: &[u8; 8]) -> u64 {
+        u64::from_le_bytes(*bytes)
     }
     /// Writes an aligned u64 after everything that was written before it (release): pairs with a live reader's acquire.
     fn publish_u64(&self, at: u64, value: u64);
@@ -30,14 +35,18 @@ pub trait Memory {
     fn address(&self, at: u64) -> u64;
 }
 
-/// The last few bytes of a [`Memory::store_bytes`], fewer than 8.
-#[inline]
-pub fn store_rest<M: Memory + ?Sized>(memory: &M, at: u64, rest: &[u8]) {
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    let word = u64::from_le_bytes(word);
-    match rest.len() {
-        0 => {}
+/// The last few of `bytes` in a [`Memory::store_bytes`], fewer than 8, and zeros behind them: they belong at `at`.
+#[inline(always)]
+pub fn store_rest<M: Memory + ?Sized>(memory: &M, at: u64, bytes: &[u8]) {
+    let rest = bytes.len() % 8;
+    if rest == 0 {
+        return;
+    }
+    let word = match bytes.last_chunk::<8>() {
+        Some(last) => memory.word(last) >> (64 - 8 * rest),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    match rest {
         1..=4 => memory.store_u32(at, word as u32),
         _ => memory.store_u64(at, word),
     }
@@ -108,6 +117,10 @@ impl<M: Memory> Memory for &M {
     #[inline(always)]
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         (**self).store_bytes(at, bytes);
+    }
+    #[inline(always)]
+    fn word(&self, bytes: &[u8; 8]) -> u64 {
+        (**self).word(bytes)
     }
     #[inline(always)]
     fn publish_u64(&self, at: u64, value: u64) {

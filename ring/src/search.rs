@@ -4,7 +4,7 @@
 //! end. A check is linear over GF(2): the register behind a stretch follows from the registers of one pass over all words
 //! and a multiplication by a power of x. So each claim costs the same, however long it is, and it can be run backwards too.
 
-use crate::check::{Crc32c, POLYNOMIAL};
+use crate::check::{Crc32c, zeros, zeros_back};
 use crate::linux::SUBBUF_SIZE;
 use crate::position::{END_WORD, WORD_BITS};
 
@@ -14,30 +14,10 @@ pub(crate) type Words = [[u8; 4]; SUBBUF_SIZE as usize / 4];
 /// Registers in which bit 31 is 1, bit 30 is x, bit 0 is x^31.
 const ONE: u32 = 1 << 31;
 
-const fn times_x(register: u32) -> u32 {
-    (register >> 1) ^ (POLYNOMIAL & (register & 1).wrapping_neg())
-}
-
-const fn over_x(register: u32) -> u32 {
-    let carried = (register >> 31).wrapping_neg();
-    (register ^ (POLYNOMIAL & carried)) << 1 | carried & 1
-}
-
-/// x^`n`, or x^-`n`.
-const fn power(n: u32, back: bool) -> u32 {
-    let mut register = ONE;
-    let mut i = 0;
-    while i < n {
-        register = if back { over_x(register) } else { times_x(register) };
-        i += 1;
-    }
-    register
-}
-
 /// x^(32 n) or x^(-32 n): what n words of zeros, forward or backward, make of a register.
 const fn powers(back: bool) -> [u32; END_WORD as usize] {
     let mut table = [ONE; END_WORD as usize];
-    let word = power(32, back);
+    let word = if back { zeros_back(ONE, 32) } else { zeros(ONE, 32) };
     let mut n = 1;
     while n < table.len() {
         table[n] = times(table[n - 1], word);
@@ -50,7 +30,7 @@ static FORWARD: [u32; END_WORD as usize] = powers(false);
 static BACK: [u32; END_WORD as usize] = powers(true);
 
 /// From behind the position word back to behind its known bits and the sequence number's 32.
-const TO_SEQUENCE: u32 = power(64 - WORD_BITS, true);
+const TO_SEQUENCE: u32 = zeros_back(ONE, 64 - WORD_BITS);
 
 const fn times(mut a: u32, mut b: u32) -> u32 {
     let mut product = 0;
@@ -58,7 +38,7 @@ const fn times(mut a: u32, mut b: u32) -> u32 {
     while i < 32 {
         product ^= b & (a >> 31).wrapping_neg();
         a <<= 1;
-        b = times_x(b);
+        b = zeros(b, 1);
         i += 1;
     }
     product
@@ -107,8 +87,7 @@ impl<'a, C: Crc32c> Search<'a, C> {
 /// The sequence number (below 2^32) under which an event at `word` was written, from the register before its first word:
 /// as [`crate::check::sequence_of`] says it.
 pub(crate) fn sequence_before(before: u32, seed: u32, word: u32) -> u32 {
-    let known = (0..WORD_BITS).fold(seed ^ word, |register, _| times_x(register));
-    times(before, TO_SEQUENCE) ^ known
+    times(before, TO_SEQUENCE) ^ zeros(seed ^ word, WORD_BITS)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ pub enum Check {
     Current,
     /// This boot's, an older lap's: the line never reached memory.
     OlderLap,
-    /// The boot's that had this bank before.
-    BootBefore,
+    /// A boot's that had this bank before.
+    OlderBoot,
     /// Nobody's.
     Nobody,
 }
@@ -27,7 +27,7 @@ pub struct Facts {
     pub shaped: bool,
     /// Something before it in this sub-buffer was damaged or unfinished.
     pub after_gap: bool,
-    /// An event behind it in this sub-buffer verifies.
+    /// An event behind it in this sub-buffer verifies, or a newer sub-buffer was begun: it did not stay empty.
     pub followed: bool,
     /// The core was stopped, or reset, with events reserved and not committed: this may be one of them.
     pub may_be_in_flight: bool,
@@ -95,6 +95,8 @@ pub enum Older {
         /// The sub-buffer that it was written in, counted in that boot.
         sequence: u64,
     },
+    /// That of a boot whose id nobody remembers: two events in a row that one writer has written, and none that is known.
+    UnknownBoot,
 }
 
 impl Older {
@@ -103,7 +105,7 @@ impl Older {
     pub const fn check(older: Option<Self>) -> Check {
         match older {
             Some(Self::Lap { .. }) => Check::OlderLap,
-            Some(Self::Boot { .. }) => Check::BootBefore,
+            Some(Self::Boot { .. } | Self::UnknownBoot) => Check::OlderBoot,
             None => Check::Nobody,
         }
     }
@@ -114,6 +116,7 @@ impl core::fmt::Display for Older {
         match self {
             Self::Lap { sequence } => write!(f, "of sub-buffer {sequence}, an older lap"),
             Self::Boot { boot_id, sequence } => write!(f, "of sub-buffer {sequence} of the older boot {boot_id:#010x}"),
+            Self::UnknownBoot => f.write_str("of an older boot whose id is lost"),
         }
     }
 }
@@ -158,10 +161,10 @@ pub const TABLE: &[Row] = &[
     row(Check::OlderLap,   NO,  ANY, ANY, ANY, YES, Verdict::Unfinished), // claimed, nothing of it written yet
     row(Check::OlderLap,   NO,  ANY, ANY, YES, NO,  Verdict::StaleLap),
     row(Check::OlderLap,   NO,  ANY, ANY, NO,  NO,  Verdict::Free),
-    row(Check::BootBefore, YES, ANY, ANY, ANY, ANY, Verdict::StaleBoot),
-    row(Check::BootBefore, NO,  ANY, ANY, ANY, YES, Verdict::Unfinished),
-    row(Check::BootBefore, NO,  ANY, ANY, YES, NO,  Verdict::StaleBoot),
-    row(Check::BootBefore, NO,  ANY, ANY, NO,  NO,  Verdict::Free),
+    row(Check::OlderBoot,  YES, ANY, ANY, ANY, ANY, Verdict::StaleBoot),
+    row(Check::OlderBoot,  NO,  ANY, ANY, ANY, YES, Verdict::Unfinished),
+    row(Check::OlderBoot,  NO,  ANY, ANY, YES, NO,  Verdict::StaleBoot),
+    row(Check::OlderBoot,  NO,  ANY, ANY, NO,  NO,  Verdict::Free),
     row(Check::Nobody,     YES, YES, ANY, ANY, ANY, Verdict::Flipped),
     row(Check::Nobody,     YES, NO,  ANY, ANY, ANY, Verdict::Unknown),
     row(Check::Nobody,     NO,  ANY, ANY, ANY, YES, Verdict::Unfinished),
@@ -204,7 +207,7 @@ impl Facts {
         let check = match number >> 5 {
             0 => Check::Current,
             1 => Check::OlderLap,
-            2 => Check::BootBefore,
+            2 => Check::OlderBoot,
             _ => Check::Nobody,
         };
         Self {
@@ -249,7 +252,7 @@ mod tests {
 
     /// Every combination of facts, made without the packing that `judge` uses.
     fn every_combination() -> impl Iterator<Item = Facts> {
-        let checks = [Check::Current, Check::OlderLap, Check::BootBefore, Check::Nobody];
+        let checks = [Check::Current, Check::OlderLap, Check::OlderBoot, Check::Nobody];
         checks.into_iter().flat_map(|check| {
             (0..32).map(move |bits| Facts {
                 check,

@@ -1,8 +1,11 @@
 //! The faults: what kind, where, and which bytes they change.
+#![allow(unreachable_pub, reason = "a module of a test")]
 
 use crate::world::{CORES, Random, World};
+use ring::event::{Frame, frame};
 use ring::format::{DATA_END, DATA_START, HEADER_SIZE, tail_line};
 use ring::linux::{SUBBUF_COMMIT, SUBBUF_SIZE};
+use ring::position::FIRST_WORD;
 
 /// A cache line.
 const LINE: usize = 64;
@@ -101,6 +104,8 @@ pub struct Fault {
     pub place: Place,
     /// Where, and what stands there then.
     pub edits: Vec<(usize, Vec<u8>)>,
+    /// A whole older event is in what a stale fault brings: that it is stale can be told.
+    pub brings_an_event: bool,
 }
 
 impl Fault {
@@ -112,24 +117,32 @@ impl Fault {
                 n @ 0..5 => Place::ALL[n + 1],
                 _ => Place::Events,
             };
-            let mut edits = Self::edits(kind, place, world, random);
+            let older = match kind {
+                Kind::LineOfAnOlderBoot | Kind::LinesOfAnOlderBoot => &world.boots[random.below(world.boots.len())],
+                Kind::TornLine if random.below(2) == 0 => &world.boots[random.below(world.boots.len())],
+                _ => &world.laps[random.below(world.laps.len())],
+            };
+            let mut edits = Self::edits(kind, place, older, world, random);
             edits.retain(|(at, bytes)| world.region[*at..*at + bytes.len()] != bytes[..]);
             if !edits.is_empty() {
-                return Self { kind, place, edits };
+                let (at, bytes) = &edits[0];
+                let brings_an_event = kind.is_stale() && place == Place::Events && {
+                    let subbuf = at / SUBBUF_SIZE as usize * SUBBUF_SIZE as usize;
+                    holds_an_event(
+                        &older[subbuf..subbuf + SUBBUF_SIZE as usize],
+                        at - subbuf..at - subbuf + bytes.len(),
+                    )
+                };
+                return Self { kind, place, edits, brings_an_event };
             }
         }
     }
 
-    fn edits(kind: Kind, place: Place, world: &World, random: &mut Random) -> Vec<(usize, Vec<u8>)> {
+    fn edits(kind: Kind, place: Place, older: &[u8], world: &World, random: &mut Random) -> Vec<(usize, Vec<u8>)> {
         let at = spot(place, world, random);
         let line = at / LINE * LINE;
         let now = |at: usize| world.region[at];
         let bit = 1u8 << random.below(8);
-        let older = match kind {
-            Kind::LineOfAnOlderBoot | Kind::LinesOfAnOlderBoot => &world.boots[random.below(world.boots.len())],
-            Kind::TornLine if random.below(2) == 0 => &world.boots[random.below(world.boots.len())],
-            _ => &world.laps[random.below(world.laps.len())],
-        };
         let commit = at / SUBBUF_SIZE as usize * SUBBUF_SIZE as usize + SUBBUF_COMMIT as usize;
         match kind {
             Kind::OneFlip => vec![(at, vec![now(at) ^ bit])],
@@ -172,6 +185,19 @@ impl Fault {
             }
         }
     }
+}
+
+/// Whether an event of a good sub-buffer lies between these bytes of it.
+fn holds_an_event(subbuf: &[u8], bytes: std::ops::Range<usize>) -> bool {
+    let load = |word: u32| u32::from_le_bytes(*subbuf[4 * word as usize..].first_chunk().expect("inside"));
+    let mut word = FIRST_WORD;
+    while let Frame::Event(event) = frame(word, load) {
+        if 4 * word as usize >= bytes.start && 4 * event.end(word) as usize <= bytes.end {
+            return true;
+        }
+        word = event.end(word);
+    }
+    false
 }
 
 /// A byte of a place.
