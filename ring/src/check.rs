@@ -215,7 +215,7 @@ static BYTE_BACK: [u32; 256] = {
 };
 
 /// The register after `steps` zero bits.
-const fn zeros(mut register: u32, steps: u32) -> u32 {
+pub(crate) const fn zeros(mut register: u32, steps: u32) -> u32 {
     let mut step = 0;
     while step < steps {
         register = (register >> 1) ^ if register & 1 == 1 { POLYNOMIAL } else { 0 };
@@ -225,7 +225,7 @@ const fn zeros(mut register: u32, steps: u32) -> u32 {
 }
 
 /// The register before `steps` zero bits: the polynomial's top bit tells whether it was added.
-const fn zeros_back(mut register: u32, steps: u32) -> u32 {
+pub(crate) const fn zeros_back(mut register: u32, steps: u32) -> u32 {
     let mut step = 0;
     while step < steps {
         register = if register >> 31 == 1 { (register ^ POLYNOMIAL) << 1 | 1 } else { register << 1 };

@@ -46,6 +46,7 @@ pub mod region;
 pub mod scan;
 pub mod schema;
 pub mod seams;
+mod search;
 pub mod slot;
 pub mod verdict;
 pub mod writer;

@@ -24,6 +24,12 @@ impl Tag {
     /// Reads the tag of a sub-buffer; `None` where it does not verify.
     #[must_use]
     pub fn load(subbuf: &[u8]) -> Option<Self> {
+        Self::load_by(Table, subbuf)
+    }
+
+    /// The same with a faster way to compute the check.
+    #[must_use]
+    pub fn load_by<C: Crc32c>(crc: C, subbuf: &[u8]) -> Option<Self> {
         let tag = subbuf.get(DATA_END as usize..)?;
         let u32_at = |at: u64| Some(u32::from_le_bytes(*tag.get(at as usize..)?.first_chunk()?));
         let u64_at = |at: u64| Some(u64::from_le_bytes(*tag.get(at as usize..)?.first_chunk()?));
@@ -37,18 +43,13 @@ impl Tag {
             reserved: u64_at(tag::RESERVED)?,
             time_ns: u64_at(tag::TIME)?,
         };
-        let check =
-            tag_check(found.boot_id, u64_at(tag::MAGIC)?, found.core, found.sequence, found.reserved, found.time_ns);
+        let head = u64_at(tag::MAGIC)?;
+        let check = tag_check_by(crc, found.boot_id, head, found.core, found.sequence, found.reserved, found.time_ns);
         (u32_at(tag::CHECK)? == check).then_some(found)
     }
 }
 
 /// The check of a tag whose first eight bytes are `head`.
-fn tag_check(boot_id: u32, head: u64, core: u32, sequence: u64, reserved: u64, time: u64) -> u32 {
-    tag_check_by(Table, boot_id, head, core, sequence, reserved, time)
-}
-
-/// The same with a faster way to compute it.
 pub(crate) fn tag_check_by<C: Crc32c>(
     crc: C,
     boot_id: u32,
