@@ -16,6 +16,7 @@
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
 //! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
+//! | [`live`] | reading it from another core meanwhile |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
@@ -35,6 +36,7 @@ pub mod fake;
 pub mod format;
 pub mod line;
 pub mod linux;
+pub mod live;
 pub mod local;
 pub mod merge;
 pub mod point;

@@ -2,7 +2,7 @@
 
 extern crate std;
 use super::interrupt;
-use crate::seams::{Memory, Persist};
+use crate::seams::{Memory, Observe, Persist};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
@@ -169,6 +169,15 @@ impl Memory for Ram {
     }
     fn address(&self, at: u64) -> u64 {
         0x5000_0000 + at
+    }
+}
+
+impl Observe for Ram {
+    fn observe_u32(&self, at: u64) -> u32 {
+        self.load_u32(at)
+    }
+    fn observe_u64(&self, at: u64) -> u64 {
+        self.load_u64(at)
     }
 }
 

@@ -237,9 +237,10 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         let at = subbuf + DATA_END;
         self.memory.store_u64(at + tag::MAGIC, head);
         self.memory.store_u64(at + tag::CORE, u64::from(self.target.core) | u64::from(check) << 32);
-        self.memory.store_u64(at + tag::SEQUENCE, first.sequence());
         self.memory.store_u64(at + tag::RESERVED, reserved);
         self.memory.store_u64(at + tag::TIME, now);
+        // Last, and release: whoever acquires this number sees the commit word at zero, or moved by its own lap.
+        self.memory.publish_u64(at + tag::SEQUENCE, first.sequence());
     }
 
     /// Tells Linux which sub-buffer is the oldest while `sequence` is the newest.
