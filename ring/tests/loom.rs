@@ -12,11 +12,12 @@
 #[allow(unreachable_pub, reason = "a module of this test")]
 mod region;
 
+use loom::sync::Arc;
 use loom::thread;
 use region::{Believing, Marked, Orders, PER_SUBBUF, Prepared, REGION, Shared, Ticks};
 use ring::check::{Crc32c, Table};
 use ring::live::{Follower, Seen};
-use ring::writer::{Mode, Writer};
+use ring::writer::{CleanAt, Mode, Refused, Writer};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +36,9 @@ fn model(name: &str, preemptions: usize, body: impl Fn() + Send + Sync + 'static
     });
     println!("{name}: {} orders in {:?}", tried.load(Ordering::Relaxed), begin.elapsed());
 }
+
+/// A bank that nobody has recorded into.
+static EMPTY: OnceLock<Prepared> = OnceLock::new();
 
 /// Makes ready what a model begins with: apart from it, but under loom, since a writer's state is loom's.
 fn prepared(at: &'static OnceLock<Prepared>, make: fn() -> Prepared) -> &'static Prepared {
@@ -137,7 +141,6 @@ fn without_acquire_it_reads_what_was_there_before() {
 
 /// So many laps that the reader is overtaken.
 fn overtaken<C: Crc32c + Send + Sync + 'static>(name: &'static str, crc: C) {
-    static EMPTY: OnceLock<Prepared> = OnceLock::new();
     let image = prepared(&EMPTY, Prepared::empty);
     model(name, 2, move || {
         // The reader wants event 1; the writer is about to put events 4 and 5 where events 0 and 1 stand.
@@ -154,4 +157,58 @@ fn an_overtaken_reader_is_told_how_many_it_missed_and_nothing_of_two_laps() {
 #[should_panic(expected = "left: ")]
 fn without_the_check_an_overtaken_reader_takes_one_lap_for_the_other() {
     overtaken("laps, no check", Believing);
+}
+
+/// One core records; another stops it and, since it does not answer, closes its ring in the middle of whatever it does.
+fn closed_by_another(name: &'static str, clean_at: CleanAt) {
+    let image = prepared(&EMPTY, Prepared::empty);
+    static REFUSALS: AtomicU64 = AtomicU64::new(0);
+    model(name, 2, move || {
+        let memory = Shared::new(&REGION, Orders::default(), image).of_several();
+        let mode = Mode { clean_at, ..Mode::default() };
+        let writer = Arc::new(Writer::new(memory, Ticks::new(7), Table, image.target, mode));
+        assert_eq!(writer.record(&Marked(0)), Ok(()));
+        let done = std::sync::Arc::new(AtomicU64::new(1));
+        let (writing, doing) = (writer.clone(), done.clone());
+        let core = thread::spawn(move || {
+            [1, 2, 3].map(|number| {
+                let result = writing.record(&Marked(number));
+                doing.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+                result
+            })
+        });
+        writer.close_for_another();
+        // What the cores see now is what a clean of the cache leaves in memory.
+        let (done, at_close) = (done.load(Ordering::Relaxed), memory.bytes());
+        let results = core.join().expect("the writer");
+
+        let recorded = 1 + results.iter().filter(|result| result.is_ok()).count() as u64;
+        let refused = results.iter().filter(|result| **result == Err(Refused::Stopped)).count() as u64;
+        assert_eq!(recorded + refused, 4, "refused for another cause: {results:?}");
+        assert!(results.is_sorted_by_key(|result| result.is_err()), "records again: {results:?}");
+        assert_eq!(u64::from(writer.counters().refused[Refused::Stopped as usize]), refused);
+        REFUSALS.fetch_add(refused, Ordering::Relaxed);
+
+        let (numbers, account) = image.recover(&at_close);
+        assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "{numbers:?}");
+        assert!((done..=recorded).contains(&(numbers.len() as u64)), "{numbers:?} of {done} to {recorded}");
+        assert!(account.sum_holds() && account.attempted <= 4, "{account:?}");
+        assert_eq!(account.damaged(), 0, "{account:?}");
+
+        let (numbers, account) = image.recover(&memory.bytes());
+        assert!(numbers.iter().copied().eq(0..recorded), "{numbers:?} of {recorded}");
+        assert!(account.sum_holds() && account.recovered == recorded && account.attempted <= 4, "{account:?}");
+        assert_eq!(account.damaged(), 0, "{account:?}");
+    });
+    assert!(REFUSALS.load(Ordering::Relaxed) > 0, "no order in which the stop was seen");
+}
+
+#[test]
+fn a_core_whose_ring_another_closes_loses_nothing_and_invents_nothing() {
+    closed_by_another("close", CleanAt::Panic);
+}
+
+#[test]
+fn the_same_while_it_cleans_its_sub_buffers_itself() {
+    closed_by_another("close, cleaning", CleanAt::SubBuffer);
 }

@@ -33,8 +33,10 @@ pub struct Marked(pub u32);
 impl Marked {
     /// The number of an event that is whole.
     pub fn number_of(event: &Recovered<'_>) -> Result<u64, String> {
-        let ends = [event.fields.first_chunk(), event.fields.last_chunk()].map(|end| end.map(|end| u32::from_le_bytes(*end)));
-        let is_filled = event.fields.len() == FIELDS && event.fields[4..FIELDS - 4].iter().all(|byte| *byte == FILLED_WITH);
+        let ends =
+            [event.fields.first_chunk(), event.fields.last_chunk()].map(|end| end.map(|end| u32::from_le_bytes(*end)));
+        let is_filled =
+            event.fields.len() == FIELDS && event.fields[4..FIELDS - 4].iter().all(|byte| *byte == FILLED_WITH);
         match ends {
             [Some(first), Some(last)] if first == last && is_filled => Ok(u64::from(first)),
             _ => Err(format!("Marked {ends:x?}")),
