@@ -16,6 +16,7 @@
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
 //! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
+//! | [`parity`] | repairing, if asked for |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
@@ -37,6 +38,7 @@ pub mod line;
 pub mod linux;
 pub mod local;
 pub mod merge;
+pub mod parity;
 pub mod point;
 pub mod policy;
 pub mod position;
