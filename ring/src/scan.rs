@@ -99,6 +99,7 @@ fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
 }
 
 /// Whether the parity of a sub-buffer stands where the geometry puts it.
+#[inline(never)]
 fn has_parity(region: &[u8], geometry: &Geometry, at: u64, tag: &Tag) -> bool {
     let bank = geometry.bank(((at - geometry.bank(0)) / geometry.bank_size) as u32) as usize;
     region.get(bank..).is_some_and(|bank| parity::is_witness(bank, geometry, tag.boot_id, tag.core, tag.sequence))

@@ -18,6 +18,9 @@ const _: () = assert!(LINES * COLUMNS == crate::linux::SUBBUF_SIZE as usize);
 /// Words of a line.
 const WORDS: usize = COLUMNS / 8;
 
+/// A sub-buffer's lines, one after the other, as little endian words.
+pub type Data = [u64; LINES * WORDS];
+
 /// Parity lines as words; those behind the number in use are zero.
 pub type Parity = [[u64; WORDS]; PARITY_MAX];
 
@@ -31,7 +34,8 @@ const fn doubled(bytes: u64) -> u64 {
     (bytes & (0x7f * ONES)) << 1 ^ (bytes >> 7 & ONES) * POLYNOMIAL as u64
 }
 
-/// A product.
+/// A product. Not inlined, as nothing of decoding is: small matters more.
+#[inline(never)]
 const fn times(one: u8, other: u8) -> u8 {
     let mut product = 0u64;
     let mut bit = 8;
@@ -78,40 +82,56 @@ const fn generator<const P: usize>() -> [u8; P] {
     coefficients
 }
 
-/// The parity of 64 lines, of which `load` gives each line's words.
-pub fn parity_of(lines: u32, load: impl Fn(usize, usize) -> u64) -> Parity {
+/// The parity of a sub-buffer. Zeros for a number of lines that there is not.
+#[must_use]
+pub fn parity_of(lines: u32, data: &Data) -> Parity {
     let mut parity = Parity::default();
     match lines {
-        2 => divide::<2>(load, &mut parity),
-        4 => divide::<4>(load, &mut parity),
-        8 => divide::<8>(load, &mut parity),
+        2 => divide::<2>(data, &mut parity),
+        4 => divide::<4>(data, &mut parity),
+        8 => divide::<8>(data, &mut parity),
         _ => {}
     }
     parity
 }
 
-/// The remainder of 64 lines, eight codewords after the other.
-fn divide<const P: usize>(load: impl Fn(usize, usize) -> u64, parity: &mut Parity) {
-    let generator = const { generator::<P>() };
-    for word in 0..WORDS {
-        let mut rest = [0; P];
-        for line in 0..LINES {
-            let mut fed = load(line, word) ^ rest[0];
+/// Words that are worked on side by side: each step of one waits for the step before.
+const LANES: usize = 2;
+
+/// The remainder, so many words of each line after the other.
+#[inline(never)]
+fn divide<const P: usize>(data: &Data, parity: &mut Parity) {
+    for first in (0..WORDS).step_by(LANES) {
+        let mut rest = [[0; LANES]; P];
+        for line in data.as_chunks::<WORDS>().0 {
+            let fed = core::array::from_fn(|lane| line[first + lane] ^ rest[0][lane]);
             rest.rotate_left(1);
-            rest[P - 1] = 0;
-            for bit in 0..8 {
-                for (rest, coefficient) in rest.iter_mut().zip(generator) {
-                    if coefficient >> bit & 1 == 1 {
-                        *rest ^= fed;
-                    }
-                }
-                fed = doubled(fed);
-            }
+            rest[P - 1] = [0; LANES];
+            // Written out, so that each step knows its bit of the generator when it is compiled.
+            let fed = feed::<P, 0>(&mut rest, fed);
+            let fed = feed::<P, 1>(&mut rest, fed);
+            let fed = feed::<P, 2>(&mut rest, fed);
+            let fed = feed::<P, 3>(&mut rest, fed);
+            let fed = feed::<P, 4>(&mut rest, fed);
+            let fed = feed::<P, 5>(&mut rest, fed);
+            let fed = feed::<P, 6>(&mut rest, fed);
+            feed::<P, 7>(&mut rest, fed);
         }
         for (to, rest) in parity.iter_mut().zip(rest) {
-            to[word] = rest;
+            to[first..first + LANES].copy_from_slice(&rest);
         }
     }
+}
+
+/// Adds `fed` where the generator has this bit; returns the next power of it.
+#[inline(always)]
+fn feed<const P: usize, const BIT: u32>(rest: &mut [[u64; LANES]; P], fed: [u64; LANES]) -> [u64; LANES] {
+    for (rest, coefficient) in rest.iter_mut().zip(const { generator::<P>() }) {
+        if coefficient >> BIT & 1 == 1 {
+            rest.iter_mut().zip(fed).for_each(|(rest, fed)| *rest ^= fed);
+        }
+    }
+    fed.map(doubled)
 }
 
 /// What was damaged, as the next boot can know it: the syndromes of all codewords.
@@ -143,16 +163,17 @@ pub enum Way {
 impl Syndromes {
     /// Those of a sub-buffer, from its parity as it stands and as it would have to be.
     #[must_use]
+    #[inline(never)]
     pub fn of(lines: u32, stands: &Parity, should: &Parity) -> Self {
         let lines = (lines as usize).min(PARITY_MAX);
         let mut syndromes = Self { of: [[0; COLUMNS]; PARITY_MAX], lines };
-        for (exponent, of) in syndromes.of[..lines].iter_mut().enumerate() {
-            for (word, of) in of.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                let sum = stands[..lines].iter().zip(should).fold(0, |sum, (stands, should)| {
-                    let sum = (0..exponent).fold(sum, |sum, _| doubled(sum));
-                    sum ^ stands[word] ^ should[word]
+        for (exponent, of) in syndromes.of.iter_mut().take(lines).enumerate() {
+            let at = power(exponent);
+            for (column, of) in of.iter_mut().enumerate() {
+                *of = stands.iter().zip(should).take(lines).fold(0, |sum, (stands, should)| {
+                    let difference = stands[column / 8] ^ should[column / 8];
+                    times(sum, at) ^ difference.to_le_bytes()[column % 8]
                 });
-                *of = sum.to_le_bytes();
             }
         }
         syndromes
@@ -240,6 +261,7 @@ impl Syndromes {
     }
 
     /// Adds a codeword's errors at their places; those in parity lines are left alone.
+    #[inline(never)]
     fn add(&self, places: &Places, column: usize, subbuf: &mut [u8], changed: &mut Changed) {
         for (line, weights) in places.lines.iter().zip(&places.weights).take(places.count) {
             let syndromes = self.of.iter().zip(weights).take(places.count);
@@ -284,6 +306,7 @@ impl System {
         Self { unknowns, rows: [Row::default(); PARITY_MAX], pivots: [0; PARITY_MAX], rank: 0 }
     }
 
+    #[inline(never)]
     fn add(&mut self, mut row: Row) -> Result<(), Contradiction> {
         for (known, pivot) in self.rows.iter().zip(self.pivots).take(self.rank) {
             let factor = row[pivot];
@@ -343,7 +366,8 @@ mod tests {
     }
 
     fn parity(lines: u32, subbuf: &[u8]) -> Parity {
-        parity_of(lines, |line, word| u64::from_le_bytes(*subbuf[line * COLUMNS + word * 8..].first_chunk().unwrap()))
+        let words = subbuf.as_chunks::<8>().0;
+        parity_of(lines, &core::array::from_fn(|i| u64::from_le_bytes(words[i])))
     }
 
     fn column(subbuf: &[u8], parity: &Parity, lines: u32, column: usize) -> Vec<u8> {

@@ -79,6 +79,7 @@ enum Outcome {
 }
 
 /// Repairs one sub-buffer.
+#[inline(never)]
 fn one<C: Crc32c>(
     bank: &mut [u8],
     geometry: &Geometry,
@@ -94,8 +95,7 @@ fn one<C: Crc32c>(
         return Outcome::Without;
     };
     let begin = start(crc, record.boot_id, core, cover.sequence);
-    let is_whole = |subbuf: &[u8]| crc.bytes(begin, subbuf) == cover.check;
-    if is_whole(subbuf) {
+    if is_whole(subbuf, begin, cover, crc) {
         return Outcome::Clean;
     }
     // The next lap may have begun here without anything else of it having reached memory: it must not be undone.
@@ -103,17 +103,23 @@ fn one<C: Crc32c>(
     if holds_event(subbuf, seed(record.boot_id, core as u16), newer.sequence(), crc) {
         return Outcome::Without;
     }
-    let should = parity_of(cover.lines, |line, word| word_at(subbuf, line * LINE_SIZE as usize + word * 8));
-    let syndromes = Syndromes::of(cover.lines, &stands, &should);
+    let data = core::array::from_fn(|word| word_at(subbuf, 8 * word));
+    let syndromes = Syndromes::of(cover.lines, &stands, &parity_of(cover.lines, &data));
     for way in syndromes.ways() {
         let Some(changed) = syndromes.apply(way, subbuf) else { continue };
-        if is_whole(subbuf) {
+        if is_whole(subbuf, begin, cover, crc) {
             return Outcome::Corrected { lines: changed.lines.count_ones(), bytes: changed.bytes };
         }
         // The same errors once more: as it was.
         syndromes.apply(way, subbuf);
     }
     Outcome::Beyond
+}
+
+/// Whether a sub-buffer's bytes are the ones that were covered.
+#[inline(never)]
+fn is_whole<C: Crc32c>(subbuf: &[u8], begin: u32, cover: &Cover, crc: C) -> bool {
+    crc.bytes(begin, subbuf) == cover.check
 }
 
 /// The parity lines at a place.
@@ -133,6 +139,7 @@ fn word_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Whether any event in a sub-buffer verifies as one of this sequence number.
+#[inline(never)]
 fn holds_event<C: Crc32c>(subbuf: &[u8], seed: u32, sequence: u64, crc: C) -> bool {
     (FIRST_WORD..END_WORD).any(|word| {
         let Frame::Event(event) = frame(word, |word| word_at(subbuf, 4 * word as usize) as u32) else { return false };

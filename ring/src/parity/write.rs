@@ -1,10 +1,9 @@
 //! The writer's part: parity of sub-buffers that are not written any more.
 
-use super::code::{COLUMNS, parity_of};
+use super::code::{Data, parity_of};
 use super::{Cover, start};
 use crate::check::Crc32c;
 use crate::format::LINE_SIZE;
-use crate::linux::SUBBUF_SIZE;
 use crate::seams::{Memory, Persist};
 use crate::writer::Target;
 use core::ops::Range;
@@ -24,10 +23,10 @@ fn cover_one<M: Memory, C: Crc32c>(memory: &M, crc: C, target: &Target, sequence
     let Target { geometry, core, boot_id, .. } = target;
     let bank = geometry.bank(target.bank);
     let subbuf = bank + geometry.subbuf(*core, sequence);
-    let word = |line: usize, word: usize| memory.load_u64(subbuf + (line * COLUMNS + word * 8) as u64);
-    let parity = parity_of(geometry.parity, word);
-    let words = (0..SUBBUF_SIZE).step_by(8).map(|at| memory.load_u64(subbuf + at));
-    let check = words.fold(start(crc, *boot_id, *core, sequence), |register, word| crc.u64(register, word));
+    // One look, so that check and parity are of the same bytes, whatever a core that did not answer goes on writing.
+    let data: Data = core::array::from_fn(|word| memory.load_u64(subbuf + 8 * word as u64));
+    let check = data.iter().fold(start(crc, *boot_id, *core, sequence), |register, word| crc.u64(register, *word));
+    let parity = parity_of(geometry.parity, &data);
     let at = bank + geometry.tail(geometry.parity_line(*core, sequence));
     for (line, words) in (1..).zip(&parity[..geometry.parity as usize]) {
         for (word, value) in (0..).zip(words) {
