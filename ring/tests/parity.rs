@@ -42,7 +42,6 @@ impl Life {
             close(&w);
         }
         let newest = w.counters().sequence;
-        drop(w);
         Self { header, ram, newest }
     }
 
@@ -241,7 +240,6 @@ fn stale_lines_of_the_older_lap_and_the_boot_before_become_the_new_ones() {
     close(&w);
     let good = ram.persistent();
     let newest = w.counters().sequence;
-    drop(w);
     let life = Life { header, ram, newest };
     for stale in [older, lap] {
         let mut region = good.clone();
@@ -351,13 +349,16 @@ fn sub_buffers_that_nested_writers_close_at_once_are_all_covered() {
     run(vec![5, 900], 500);
 }
 
+/// What a stopped core left in memory, and in which sub-buffer it stood.
+type Left = (Vec<u8>, u64);
+
 #[test]
 fn a_core_that_is_stopped_at_any_step_leaves_parity_of_what_it_left() {
     let run = |at: u64| {
         let ram: &'static Ram = Box::leak(Box::new(Ram::new(SIZE)));
         let (header, _) = boot_into(ram, geometry(SIZE, 1, 4), BOOT_ID);
         let w: &'static TestWriter<'static> = Box::leak(Box::new(writer(ram, &header, 0, 0, Mode::default())));
-        let stopped: Rc<Cell<Option<(Vec<u8>, u64)>>> = Rc::default();
+        let stopped: Rc<Cell<Option<Left>>> = Rc::default();
         let left = stopped.clone();
         let handler: Box<dyn FnMut()> = Box::new(move || {
             close(w);

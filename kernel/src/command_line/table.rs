@@ -62,7 +62,7 @@ options! {
     clean: Clean = Clean::Panic, Clean::EXPECTED;
     /// When a core's bank is full: overwrite the oldest events or drop the newest.
     full: Full = Full::Overwrite, Full::EXPECTED;
-    /// Parity lines for each sub-buffer: of n, the next boot puts back any n-1 lost lines. They cost n+1 lines and time when it is full.
+    /// Parity lines for each sub-buffer: with n of them the next boot puts back n/2 damaged lines of 64, mostly n-1. 0 is off.
     parity: Parity = Parity::Off, Parity::EXPECTED;
     /// The means by which a panic stops the other cores; auto takes the best there is.
     stop: Stop = Stop::Auto, Stop::EXPECTED;

@@ -191,11 +191,11 @@ choices! {
     Parity {
         /// None.
         Off = "0",
-        /// Two: one lost line can be put back.
+        /// Two: one damaged line is put back.
         Two = "2",
-        /// Four: three lost lines.
+        /// Four: two, mostly three.
         Four = "4",
-        /// Eight: seven lost lines.
+        /// Eight: four, mostly seven.
         Eight = "8",
     }
 

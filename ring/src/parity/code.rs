@@ -31,7 +31,7 @@ const POLYNOMIAL: u8 = 0x1d;
 #[inline(always)]
 const fn doubled(bytes: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    (bytes & (0x7f * ONES)) << 1 ^ (bytes >> 7 & ONES) * POLYNOMIAL as u64
+    ((bytes & (0x7f * ONES)) << 1) ^ ((bytes >> 7 & ONES) * POLYNOMIAL as u64)
 }
 
 /// A product. Not inlined, as nothing of decoding is: small matters more.
@@ -154,7 +154,7 @@ pub struct Changed {
 /// Which way a correction is sought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// So many lines, found from all codewords together.
+    /// So many lines, found from all codewords together, which must have been damaged in different ways.
     Together(usize),
     /// Up to half as many bytes as there are parity lines in each codeword, found from it alone.
     Alone,
@@ -467,6 +467,24 @@ mod tests {
             }
             let found = correct(lines, &good, &stands, &mut damaged);
             assert!(matches!(found, Some((Way::Alone, changed)) if changed.lines.count_ones() > lines), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn half_as_many_lines_are_found_also_where_the_same_bits_flipped_in_all_of_them() {
+        for lines in [2u32, 4, 8] {
+            let good = subbuf(8);
+            let stands = parity(lines, &good);
+            let mut damaged = good.clone();
+            for line in 0..lines as usize / 2 {
+                damaged[line * 17 * COLUMNS..][..COLUMNS].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            }
+            let found = correct(lines, &good, &stands, &mut damaged);
+            let lost = lines / 2;
+            assert!(matches!(found, Some((_, changed)) if changed.lines.count_ones() == lost), "{found:?}");
+            // More of that kind is beyond: the codewords say nothing that one of them does not say.
+            damaged[9 * COLUMNS..][..COLUMNS * lost as usize + COLUMNS].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            assert_eq!(correct(lines, &good, &stands, &mut damaged), None);
         }
     }
 

@@ -15,8 +15,9 @@
 //! ```
 //!
 //! Since the 64 codewords share their lines, the places of lost lines are found from all of them together: up to `p` - 1
-//! lines, wherever they are. Where that finds nothing, each codeword is decoded for itself: up to `p` / 2 bytes in each,
-//! in any lines ([`code`]). A lost parity line counts like a lost line. The check of the whole sub-buffer decides: a
+//! lines, wherever they are, unless what happened to one is a sum of what happened to others (the same bits flipped in
+//! each byte of all of them). Where that finds nothing, each codeword is decoded for itself: always up to `p` / 2 bytes in
+//! each, in any lines ([`code`]). A lost parity line counts like a lost line. The check of the whole sub-buffer decides: a
 //! correction that does not lead back to the very bytes that were covered is taken back, and reported ([`repair`]).
 //!
 //! Off unless the geometry says otherwise; then a sub-buffer costs its writer one division (`code::parity_of`) when it is
