@@ -71,7 +71,18 @@ mod target {
         /// period is the same on all cores.
         pub fn start(self, period: u64) {
             PERIODS[self as usize].store(period.max(1), Ordering::Relaxed);
-            self.set_compare(self.counter().wrapping_add(period.max(1)));
+            self.resume();
+        }
+
+        /// Goes on on this core after [`Self::stop`] or [`Self::fire_at`]: the next interrupt comes after one period.
+        pub fn resume(self) {
+            self.fire_at(self.counter().wrapping_add(PERIODS[self as usize].load(Ordering::Relaxed)));
+        }
+
+        /// Lets the next interrupt of this core come when the counter reaches `compare`, whatever the period says.
+        #[inline(always)]
+        pub fn fire_at(self, compare: u64) {
+            self.set_compare(compare);
             self.set_enabled(true);
         }
 
@@ -92,7 +103,9 @@ mod target {
             Some(missed)
         }
 
-        fn counter(self) -> u64 {
+        /// The counter that it compares with.
+        #[must_use]
+        pub fn counter(self) -> u64 {
             let ticks: u64;
             match self {
                 // SAFETY: reads a counter.

@@ -204,8 +204,8 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
     unsafe { RegionMemory::new(base, size) }
 }
 
-/// Interrupts, the means of stop, and all cores, each with its writer. Returns how many run.
-pub fn start_cores(machine: &Machine) -> usize {
+/// Interrupts, the means of stop, and the ticks of this core.
+pub fn open_interrupts(machine: &Machine) {
     let forced = match stop::forced(machine.options.stop) {
         Ok(forced) => forced,
         Err(name) => unable(&format_args!(
@@ -223,6 +223,10 @@ pub fn start_cores(machine: &Machine) -> usize {
     TICK.call_once(|| machine.found.virtual_timer);
     this_core_ready();
     log::info!("core 0 runs (MPIDR {:#x})", this().mpidr());
+}
+
+/// All other cores. Returns how many run.
+pub fn start_cores(machine: &Machine) -> usize {
     let registered = cores::register(machine.tree.cpus().filter_map(|cpu| match cpu {
         Ok(cpu) => Some(cpu.mpidr),
         Err(problem) => {

@@ -68,8 +68,13 @@ pub fn dump<C: Crc32c>(
 /// Why the boot ended.
 fn reason<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
     let record = bank.record();
+    let mut space = PanicSpace::default();
+    let panic = PanicRecord::load(bank.bytes(), bank.geometry(), record.boot_id, &mut space);
     match record.state {
         BankState::Panicked => {}
+        BankState::Recording if panic.is_some() => {
+            writeln!(out, "boot {} was reset before its panic had come to an end:", record.boot)?;
+        }
         BankState::Recording => {
             return writeln!(
                 out,
@@ -82,8 +87,7 @@ fn reason<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
             return writeln!(out, "boot {} has been seen before", record.boot);
         }
     }
-    let mut space = PanicSpace::default();
-    let Some(panic) = PanicRecord::load(bank.bytes(), bank.geometry(), record.boot_id, &mut space) else {
+    let Some(panic) = panic else {
         return writeln!(out, "boot {} panicked; its panic record is lost", record.boot);
     };
     writeln!(out, "boot {} panicked on core {} at {}", record.boot, panic.core, Seconds(panic.time_ns))?;
@@ -131,6 +135,9 @@ impl core::fmt::Display for Stop<'_> {
             StopOutcome::NotStarted => f.write_str("did not run"),
             StopOutcome::Panicked => {
                 write!(f, "panicked at {}, cleaned {} lines of its own", Seconds(stop.time_ns), stop.lines)
+            }
+            StopOutcome::NoAnswer if stop.time_ns == 0 => {
+                f.write_str("did not answer: a second panic waits for nobody")
             }
             StopOutcome::NoAnswer => write!(f, "did not answer: waited {} us", stop.time_ns / 1000),
             StopOutcome::Stopped => {

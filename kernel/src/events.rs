@@ -24,6 +24,10 @@ ring::events! {
     4103 Panic<'a> "panic" { core: u32, message: str } "core={core}: {message}";
     /// The workload: numbered, so that a gap is visible.
     4104 Work<'a> "work" { number: u64, data: bytes } "number={number} data={data}";
+    /// The test of nesting records, and is interrupted.
+    4105 Trial<'a> "trial" { number: u64, data: bytes } "number={number} data={data}";
+    /// Its NMI: in which trial it came, and where.
+    4106 TrialNmi "trial_nmi" { number: u64, pc: hex } "number={number} pc={pc}";
 }
 
 /// Linux's flags byte of the common header: what the context of an event was.

@@ -41,6 +41,8 @@ pub mod life;
 #[cfg(target_os = "none")]
 pub mod measure;
 #[cfg(target_os = "none")]
+pub mod nest;
+#[cfg(target_os = "none")]
 pub mod record;
 #[cfg(target_os = "none")]
 mod region_memory;

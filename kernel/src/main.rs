@@ -9,7 +9,7 @@
 mod target {
     use arch::entry::BootInfo;
     use kernel::boot::{self, phase};
-    use kernel::{ending, measure, take_over, tell, work};
+    use kernel::{ending, measure, nest, take_over, tell, work};
 
     /// Called by the entry code on the boot core: MMU on, its own stack, everything masked.
     #[unsafe(no_mangle)]
@@ -19,6 +19,10 @@ mod target {
         phase(1, "region taken over");
         if machine.options.measure {
             measure::report();
+        }
+        boot::open_interrupts(&machine);
+        if machine.options.nest > 0 && taken.plan.record {
+            nest::prove(&machine.options);
         }
         let cores = boot::start_cores(&machine);
         phase(2, "cores started");

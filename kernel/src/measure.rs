@@ -4,7 +4,12 @@
 //! (62.5 MHz) `shift=4` gives the same.
 
 use crate::events::Work;
+use crate::life::{self, Recording};
+use crate::region_memory::CpuCrc;
+use crate::trace::CoreWriter;
 use crate::{say, trace};
+use ring::records::BankRecord;
+use ring::recover::{Bank, Item};
 use ring::seams::Memory;
 use ring::writer::{Event, Slot};
 
@@ -23,6 +28,35 @@ pub fn report() {
         let ticks = time(|number| writer.record(&Work { number, data }).is_ok());
         say!("  {size:>3} bytes of fields  {}.{:01}", ticks / EVENTS, ticks % EVENTS * 10 / EVENTS);
     }
+    if let Some(recording) = life::recording() {
+        recover(writer, recording);
+    }
+}
+
+/// Tells what it costs to recover this core's own ring, full of events of 16 bytes: to find its newest sub-buffer, and
+/// then to verify each event.
+fn recover(writer: &CoreWriter, recording: &Recording) {
+    let Recording { memory, geometry, bank, boot_id } = *recording;
+    let begin = writer.counters().sequence;
+    let mut number = 0;
+    while writer.counters().sequence < begin + geometry.ring() {
+        if writer.record(&TwoWords { first: number, second: !number }).is_err() {
+            return;
+        }
+        number += 1;
+    }
+    // SAFETY: no other core runs, interrupts are not open yet, and nothing is recorded until the slice is gone.
+    let bytes = unsafe { memory.bytes(geometry.bank(bank), geometry.bank_size) };
+    let record = BankRecord { boot_id, ..BankRecord::default() };
+    let Some(bank) = Bank::new(bytes, geometry, record, CpuCrc::new()) else { return };
+    let begin = arch::timer::now();
+    let ring = bank.core(writer.core());
+    let found = arch::timer::now();
+    let events = ring.items().filter(|item| matches!(item, Item::Event(_))).count().max(1) as u64;
+    let ticks = arch::timer::now() - found;
+    say!("\nticks to recover a ring of {} sub-buffers with {events} events of 16 bytes:", geometry.ring());
+    say!("   its newest sub-buffer  {}", found - begin);
+    say!("   each event             {}.{:01}", ticks / events, ticks % events * 10 / events);
 }
 
 /// Ticks that so many events take; 0 where one was refused.

@@ -3,6 +3,10 @@
 //! Bounded at every step, and one-way: a panic inside it goes on with the cleaning, one inside the cleaning with the reset.
 //! Nothing here waits for a lock, allocates, or sends an interrupt.
 
+mod survives;
+
+pub use survives::{Cache, Row, SURVIVES};
+
 use crate::dump::Seconds;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -105,7 +109,7 @@ pub struct Recorder<'a, M, T, C: Crc32c> {
     pub operation: &'a str,
 }
 
-/// The steps of the path, at each of which tests let it fail.
+/// The steps of the path, at each of which tests let it fail. What a reset at one leaves is in [`SURVIVES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The stop word is up; nothing has been written or said yet.
@@ -278,27 +282,36 @@ fn clean<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     let mut lines = 0;
     for core in 0..geometry.cores {
         let Some(writer) = (recorder.writers)(core) else { continue };
-        if !stopped_itself(recorder, core) {
-            let core_lines = writer.close().lines;
-            lines += core_lines;
-            if core == what.core {
-                let stop = panicked(what, begin, core_lines);
-                stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
-            }
+        let said = said_itself(recorder, core);
+        if said == StopOutcome::Stopped as u8 {
+            continue;
+        }
+        let core_lines = writer.close().lines;
+        lines += core_lines;
+        if core == what.core {
+            let stop = panicked(what, begin, core_lines);
+            stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
+        } else if said == StopOutcome::NotStarted as u8 {
+            // It ran, and nobody waited for it: a second panic does not.
+            let stop = StopRecord { outcome: StopOutcome::NoAnswer, ..StopRecord::default() };
+            stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
         }
     }
-    if let Some(mut header) = recorder.header
-        && let Some(record) = header.banks.get_mut(recorder.bank as usize)
-    {
+    let header = recorder.header.and_then(|mut header| {
+        let record = header.banks.get_mut(recorder.bank as usize)?;
         record.state = BankState::Panicked;
         record.store(memory, geometry, recorder.bank);
         header.crashes_in_a_row = header.crashes_in_a_row.saturating_add(1);
-        header.store(memory);
-        lines += 2 * (2 + u64::from(geometry.banks));
-    }
+        Some(header)
+    });
     let tail = u64::from(tail_line::CORES + geometry.cores * tail_line::PER_CORE) * LINE_SIZE;
     lines += memory.clean(geometry.bank(recorder.bank) + geometry.tail(0), tail);
     memory.complete();
+    // Last: a header that says so proves that all the rest is in memory, whatever a cache gave up before.
+    if let Some(mut header) = header {
+        header.store(memory);
+        lines += 2 * (2 + u64::from(geometry.banks));
+    }
     let ticks = now().saturating_sub(begin);
     let _ = writeln!(out, "panic: cleaned {lines} cache lines by {} in {} us", recorder.operation, ticks / 1000);
 }
@@ -326,9 +339,9 @@ fn stop_line<M, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u6
     recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(number)
 }
 
-/// Whether a core's own stop record says that it closed and cleaned its writer itself.
-fn stopped_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
-    recorder.memory.load_u32(stop_line(recorder, core)) as u8 == StopOutcome::Stopped as u8
+/// What a core's own stop record says became of it: the number of a [`StopOutcome`].
+fn said_itself<M: Memory, T, C: Crc32c>(recorder: &Recorder<'_, M, T, C>, core: u32) -> u8 {
+    recorder.memory.load_u32(stop_line(recorder, core)) as u8
 }
 
 /// A core that panics while another one's panic is under way: its writer is closed, its record says that it panicked.

@@ -33,7 +33,7 @@ const NUMBER: usize = 8;
 const DATA_MAX: usize = ring::format::FIELDS_MAX - NUMBER;
 
 /// The data of all events: any bytes will do, since each event is checked.
-static DATA: [u8; DATA_MAX] = {
+pub(crate) static DATA: [u8; DATA_MAX] = {
     let mut data = [0; DATA_MAX];
     let mut i = 0;
     while i < DATA_MAX {

@@ -1,9 +1,9 @@
 //! The region as the ring's writers see it: plain stores to mapped memory, cleans by address.
 
 use crate::scale::Scale;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ring::check::{Crc32c, Table};
-use ring::seams::{Clock, Memory, Persist};
+use ring::seams::{Clock, Memory, Observe, Persist};
 
 /// The mapped region.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,18 @@ impl Memory for RegionMemory {
     }
     fn address(&self, at: u64) -> u64 {
         self.base as u64 + at
+    }
+}
+
+impl Observe for RegionMemory {
+    fn observe_u32(&self, at: u64) -> u32 {
+        // SAFETY: see above; aligned, as the trait's callers promise. The writer's stores are single instructions: no word is
+        // torn, whatever Rust's own model says of a reader beside stores that are not its atomics.
+        unsafe { AtomicU32::from_ptr(self.at(at)) }.load(Ordering::Relaxed)
+    }
+    fn observe_u64(&self, at: u64) -> u64 {
+        // SAFETY: see above. Acquire: pairs with the release of `publish_u64`.
+        unsafe { AtomicU64::from_ptr(self.at(at)) }.load(Ordering::Acquire)
     }
 }
 

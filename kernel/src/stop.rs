@@ -1,19 +1,25 @@
 //! The stop: one word that a panicking core raises, and what each other core does when its own tick finds it.
 
 use crate::events::{self, CoreStop};
-use crate::life;
-use crate::trace;
+use crate::{life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
 use arch::timer::Tick;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
 
-/// The stop word.
-static STOP: AtomicBool = AtomicBool::new(false);
+/// The stop word: what a tick does beside being one.
+static STOP: AtomicU8 = AtomicU8::new(GO_ON);
+/// Nothing.
+const GO_ON: u8 = 0;
+/// Its core stands still for good: somebody panics.
+const STAND_STILL: u8 = 1;
+/// It is the NMI of the test of nesting, on the only core that runs.
+const LENT: u8 = 2;
+
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
 
@@ -25,9 +31,20 @@ const WAIT_MAX_MS: u64 = 2000;
 #[inline]
 pub fn check(frame: &Frame) {
     // Acquire: pairs with the release in `request`; nothing before the stop word is needed, but nothing later either.
-    if STOP.load(Ordering::Acquire) {
-        stand_still(frame);
+    match STOP.load(Ordering::Acquire) {
+        GO_ON => {}
+        LENT => nest::arrive(frame),
+        _ => stand_still(frame),
     }
+}
+
+/// Lends the tick to [`nest`] while `test` runs. No other core runs yet, so nobody can ask for a stop meanwhile but this
+/// core itself, by a panic; that one stays.
+pub fn lend_tick<R>(test: impl FnOnce() -> R) -> R {
+    STOP.store(LENT, Ordering::Relaxed);
+    let result = test();
+    let _ = STOP.compare_exchange(LENT, GO_ON, Ordering::Relaxed, Ordering::Relaxed);
+    result
 }
 
 /// Records where the core stood, closes and cleans its writer, says so, and never comes back.
@@ -120,7 +137,7 @@ impl Default for Others {
 impl StopOthers for Others {
     fn request(&self) {
         // Release: what this core did before is done for whoever sees the word.
-        STOP.store(true, Ordering::Release);
+        STOP.store(STAND_STILL, Ordering::Release);
     }
     fn is_running(&self, core: u32) -> bool {
         arch::core_local::CORES.get(core as usize).is_some_and(arch::core_local::CoreLocal::is_online)

@@ -1,6 +1,7 @@
 //! The account of one core: where every event that anybody tried to record has gone. The sum holds, or says that it does not.
 
 use crate::check::Crc32c;
+use crate::position::END_WORD;
 use crate::recover::{CoreRing, Item};
 use crate::verdict::Verdict;
 use crate::writer::{LEVELS, Refused};
@@ -16,7 +17,7 @@ pub struct Account {
     pub overwritten: u64,
     /// Events in whose place older ones stand.
     pub stale: u64,
-    /// Events whose bytes are wrong.
+    /// Events whose bytes are nobody's: flipped, or unknown.
     pub flipped: u64,
     /// Events that were being written.
     pub unfinished: u64,
@@ -34,7 +35,7 @@ impl Account {
     /// Damaged events in all.
     #[must_use]
     pub fn damaged(&self) -> u64 {
-        self.stale + self.flipped
+        self.stale.saturating_add(self.flipped)
     }
     /// Refused and discarded events in all.
     #[must_use]
@@ -44,7 +45,9 @@ impl Account {
     /// Whether nothing is missing and nothing is too much.
     #[must_use]
     pub fn sum_holds(&self) -> bool {
-        self.attempted == self.recovered + self.overwritten + self.damaged() + self.unfinished + self.dropped()
+        // Numbers of a region are anybody's: they may be too large to be added up in 64 bits.
+        let found = [self.recovered, self.overwritten, self.stale, self.flipped, self.unfinished].into_iter();
+        u128::from(self.attempted) == found.chain(self.refused).map(u128::from).sum()
     }
 }
 
@@ -56,6 +59,8 @@ struct Run {
     stale: u64,
     /// Holes that may be events in flight.
     unfinished: u64,
+    /// Such holes up to the end of their sub-buffers: nothing shows that there was an event at all.
+    open: u64,
     /// All other holes.
     flipped: u64,
 }
@@ -79,11 +84,12 @@ impl<C: Crc32c> CoreRing<'_, C> {
         let mut before: Option<u64> = None;
         let mut run = Run::default();
         for sequence in self.sequences() {
-            if let Some(tag) = self.subbuf(sequence).tag {
+            let Some(walk) = self.walk(sequence) else { continue };
+            if let Some(tag) = walk.subbuf.tag {
                 match before {
                     None => account.overwritten = tag.reserved.saturating_sub(run.seen()),
                     Some(start) => {
-                        let open = in_flight.min(run.unfinished);
+                        let open = in_flight.min(run.unfinished + run.open);
                         in_flight -= run.settle(&mut account, tag.reserved.saturating_sub(start), open);
                     }
                 }
@@ -94,7 +100,7 @@ impl<C: Crc32c> CoreRing<'_, C> {
                 before = Some(tag.reserved);
                 run = Run::default();
             }
-            for item in self.walk(sequence) {
+            for item in walk {
                 run.add(&item, &mut account);
             }
         }
@@ -104,9 +110,8 @@ impl<C: Crc32c> CoreRing<'_, C> {
             Some(c) if c.last => c.reserved.saturating_sub(start),
             _ => run.seen(),
         };
-        let reserved = start + expected.max(run.events);
         run.settle(&mut account, expected, in_flight);
-        account.attempted = reserved + refused_before_reserving;
+        account.attempted = start.saturating_add(expected.max(run.events)).saturating_add(refused_before_reserving);
         account
     }
 }
@@ -125,6 +130,7 @@ impl Run {
                 account.uncertain_times += u64::from(!event.time_is_certain);
             }
             Item::Hole(hole) => match hole.verdict {
+                Verdict::Unfinished if hole.to == END_WORD => self.open += 1,
                 Verdict::Unfinished => self.unfinished += 1,
                 Verdict::StaleLap | Verdict::StaleBoot => self.stale += 1,
                 _ => self.flipped += 1,
@@ -143,7 +149,7 @@ impl Run {
     fn settle(&self, account: &mut Account, expected: u64, in_flight: u64) -> u64 {
         let missing = expected.saturating_sub(self.events);
         let is_damaged = self.stale + self.flipped > 0;
-        let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished } else { in_flight });
+        let unfinished = missing.min(in_flight).min(if is_damaged { self.unfinished + self.open } else { in_flight });
         let damaged = missing - unfinished;
         let flipped = if self.stale == 0 { damaged } else { damaged.min(self.flipped) };
         account.unfinished += unfinished;

@@ -13,8 +13,14 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 pub trait Crc32c: Copy {
     /// The same for a caller who folds each word as it passes by: steps that need no choice between ways.
     type Direct: Crc32c;
-    /// Whether [`Self::bytes`] is faster than as many single steps, so that a run is worth reading once more.
-    const HAS_LANES: bool = false;
+    /// Bytes in each of the three lanes in which long runs are taken; 0 where single steps are as fast. A step waits for
+    /// the one before it; steps of three lanes do not know each other, and three take no longer than one.
+    const LANE: usize = 0;
+    /// The register after three lanes that were each begun at 0, going on from `register`.
+    fn join(self, register: u32, lanes: [u32; 3]) -> u32 {
+        debug_assert!(Self::LANE == 0, "lanes, and no way to join them: {lanes:x?}");
+        register
+    }
     /// That form, if this machine has it.
     fn direct(self) -> Option<Self::Direct>;
     /// The register after eight bytes, the least significant first.
@@ -24,18 +30,32 @@ pub trait Crc32c: Copy {
     /// The register after any bytes.
     #[inline(always)]
     fn bytes(self, register: u32, bytes: &[u8]) -> u32 {
-        steps(self, register, bytes)
+        let (words, rest) = bytes.as_chunks::<8>();
+        let register = run(self, register, words.len(), |i| u64::from_le_bytes(words[i]));
+        let (halves, rest) = rest.as_chunks::<4>();
+        let register = halves.iter().fold(register, |register, half| self.u32(register, u32::from_le_bytes(*half)));
+        if rest.is_empty() { register } else { Table.short(register, rest) }
     }
 }
 
-/// Step by step over any bytes.
+/// The register after a run of words, in lanes as far as there are any.
 #[inline(always)]
-fn steps<C: Crc32c>(crc: C, register: u32, bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let register = words.iter().fold(register, |register, word| crc.u64(register, u64::from_le_bytes(*word)));
-    let (halves, rest) = rest.as_chunks::<4>();
-    let register = halves.iter().fold(register, |register, half| crc.u32(register, u32::from_le_bytes(*half)));
-    Table.short(register, rest)
+pub(crate) fn run<C: Crc32c>(crc: C, register: u32, words: usize, word: impl Fn(usize) -> u64) -> u32 {
+    let (mut register, mut at) = (register, 0);
+    let lane = C::LANE / 8;
+    if lane > 0 {
+        while at + 3 * lane <= words {
+            let mut lanes = [0; 3];
+            for i in at..at + lane {
+                lanes[0] = crc.u64(lanes[0], word(i));
+                lanes[1] = crc.u64(lanes[1], word(i + lane));
+                lanes[2] = crc.u64(lanes[2], word(i + 2 * lane));
+            }
+            register = crc.join(register, lanes);
+            at += 3 * lane;
+        }
+    }
+    (at..words).fold(register, |register, i| crc.u64(register, word(i)))
 }
 
 /// CRC-32C in software, for machines without the instruction.
@@ -84,11 +104,6 @@ impl Crc32c for Table {
 #[derive(Clone, Copy, Debug)]
 pub struct Instruction(());
 
-/// Bytes of each of the three lanes in which [`Instruction`] takes long runs: one step waits for the one before it, three
-/// steps that do not know each other take no longer than one.
-#[cfg(target_arch = "x86_64")]
-const LANE: usize = 80;
-
 #[cfg(target_arch = "x86_64")]
 impl Instruction {
     /// Asks the CPU for SSE4.2 (the step) and PCLMULQDQ (which joins lanes).
@@ -106,7 +121,8 @@ impl Instruction {
         const fn power(bytes: u32) -> u64 {
             zeros(1 << 31, 8 * bytes - 33) as u64
         }
-        const POWERS: [u64; 2] = [power(LANE as u32), power(2 * LANE as u32)];
+        const LANE: u32 = Instruction::LANE as u32;
+        const POWERS: [u64; 3] = [power(LANE), power(2 * LANE), power(3 * LANE)];
         let product: u64;
         // SAFETY: whoever made this asked the CPU. The instructions touch registers only.
         unsafe {
@@ -130,7 +146,7 @@ impl Instruction {
 #[cfg(target_arch = "x86_64")]
 impl Crc32c for Instruction {
     type Direct = Self;
-    const HAS_LANES: bool = true;
+    const LANE: usize = 88;
     #[inline(always)]
     fn direct(self) -> Option<Self> {
         Some(self)
@@ -155,27 +171,20 @@ impl Crc32c for Instruction {
         register
     }
     #[inline(always)]
-    fn bytes(self, register: u32, bytes: &[u8]) -> u32 {
-        let (blocks, rest) = bytes.as_chunks::<{ 3 * LANE }>();
-        let mut register = register;
-        for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            let (mut first, mut second, mut third) = (register, 0, 0);
-            for i in 0..LANE / 8 {
-                first = self.u64(first, u64::from_le_bytes(words[i]));
-                second = self.u64(second, u64::from_le_bytes(words[i + LANE / 8]));
-                third = self.u64(third, u64::from_le_bytes(words[i + 2 * LANE / 8]));
-            }
-            register = self.over(first, 2) ^ self.over(second, 1) ^ third;
-        }
-        steps(self, register, rest)
+    fn join(self, register: u32, [first, second, third]: [u32; 3]) -> u32 {
+        self.over(register, 3) ^ self.over(first, 2) ^ self.over(second, 1) ^ third
     }
 }
 
 /// What a core's events start from: the register after the boot id and the core number.
 #[must_use]
 pub fn seed(boot_id: u32, core: u16) -> u32 {
-    Table.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
+    seed_by(Table, boot_id, core)
+}
+
+/// The same with a faster way to compute it.
+pub(crate) fn seed_by<C: Crc32c>(crc: C, boot_id: u32, core: u16) -> u32 {
+    crc.u64(u32::MAX, u64::from(boot_id) | u64::from(core) << 32)
 }
 
 /// The sequence number (below 2^32) of the sub-buffer in which an event with this check, at this word of its sub-buffer,
@@ -206,7 +215,7 @@ static BYTE_BACK: [u32; 256] = {
 };
 
 /// The register after `steps` zero bits.
-const fn zeros(mut register: u32, steps: u32) -> u32 {
+pub(crate) const fn zeros(mut register: u32, steps: u32) -> u32 {
     let mut step = 0;
     while step < steps {
         register = (register >> 1) ^ if register & 1 == 1 { POLYNOMIAL } else { 0 };
@@ -216,7 +225,7 @@ const fn zeros(mut register: u32, steps: u32) -> u32 {
 }
 
 /// The register before `steps` zero bits: the polynomial's top bit tells whether it was added.
-const fn zeros_back(mut register: u32, steps: u32) -> u32 {
+pub(crate) const fn zeros_back(mut register: u32, steps: u32) -> u32 {
     let mut step = 0;
     while step < steps {
         register = if register >> 31 == 1 { (register ^ POLYNOMIAL) << 1 | 1 } else { register << 1 };

@@ -16,6 +16,7 @@
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
 //! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
+//! | [`live`] | reading it from another core meanwhile |
 //! | [`parity`] | repairing, if asked for |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
@@ -36,6 +37,7 @@ pub mod fake;
 pub mod format;
 pub mod line;
 pub mod linux;
+pub mod live;
 pub mod local;
 pub mod merge;
 pub mod parity;
@@ -48,6 +50,7 @@ pub mod region;
 pub mod scan;
 pub mod schema;
 pub mod seams;
+mod search;
 pub mod slot;
 pub mod verdict;
 pub mod writer;

@@ -4,20 +4,27 @@
 //! follows from the newest sequence number alone, since the ring's places follow from it; so a lost tag costs nothing but
 //! its own numbers. Inside a sub-buffer each event must verify; where one does not, the next that does is searched word by
 //! word, and what lies between is judged by the table in [`crate::verdict`].
+//!
+//! A time is called certain only where all that it is made of verifies: the tag and every event since, or an absolute
+//! record, whose upper five bits come from the last time that was certain.
 
 use crate::check::{Crc32c, seed, sequence_of};
-use crate::event::{Frame, Framed, Time, frame};
+use crate::event::{Frame, Framed, TIME_BITS, Time, frame};
 use crate::format::{CHECK_SIZE, COMMON_HEADER, Geometry, domain, tail_line};
 use crate::line::{Line, LineSeed};
 use crate::linux::{COMMIT_MASK, SUBBUF_COMMIT, SUBBUF_HEADER, SUBBUF_SIZE, SUBBUF_TIME};
-use crate::position::{END_WORD, FIRST_WORD, Position};
-use crate::records::{BankRecord, Counters, StopRecord};
+use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
+use crate::records::{BankRecord, Counters, StopOutcome, StopRecord};
 use crate::scan::Tag;
-use crate::verdict::{Check, Facts, Verdict, judge};
+use crate::search::{Search, Words, sequence_before};
+use crate::verdict::{Check, Facts, Older, Verdict, judge};
 use crate::writer::LEVELS;
 
-/// How far into a hole an older event is searched: four cache lines.
-const SEARCHED_WORDS: u32 = 64;
+/// Sub-buffers that another boot is believed to have begun on the word of one event: any 32 bits name some number.
+const BELIEVED_OF_ONE: u64 = 1 << 16;
+/// The same on the word of two events in a row. The two only prove one writer: under a wrong boot's seed they agree as well,
+/// on a number that is wrong by the same bits.
+const BELIEVED_OF_TWO: u64 = 1 << 24;
 
 /// A bank that somebody left.
 #[derive(Clone, Copy, Debug)]
@@ -56,28 +63,39 @@ impl<'a, C: Crc32c> Bank<'a, C> {
         let seed = LineSeed::new(self.record.boot_id, domain::TAIL);
         Line::load(self.bytes, self.geometry.tail(number), seed, number).map(|(line, _)| line)
     }
-    /// How a core was stopped; `None` where that line is lost.
+    /// How a core was stopped; `None` where that line is lost, also where the one from the beginning of the boot still
+    /// stands there: a core that has recorded did start.
     #[must_use]
     pub fn stop_record(&self, core: u32) -> Option<StopRecord> {
-        StopRecord::from_line(self.line(Geometry::core_line(core, tail_line::STOP))?)
+        let record = StopRecord::from_line(self.line(Geometry::core_line(core, tail_line::STOP))?)?;
+        let has_recorded = || self.core(core).events().next().is_some();
+        (record.outcome != StopOutcome::NotStarted || !has_recorded()).then_some(record)
+    }
+    fn counters(&self, core: u32) -> Option<Counters> {
+        self.line(Geometry::core_line(core, tail_line::COUNTERS)).map(Counters::from_line)
     }
     /// What a core left.
     #[must_use]
     pub fn core(&self, core: u32) -> CoreRing<'a, C> {
-        let counters = self.line(Geometry::core_line(core, tail_line::COUNTERS)).map(Counters::from_line);
-        let mut ring = CoreRing {
+        let mut ring = self.core_up_to(core, None);
+        ring.newest = ring.find_newest();
+        ring
+    }
+    /// What a core that can be asked has written: its newest sub-buffer is not searched.
+    #[must_use]
+    pub fn core_up_to(&self, core: u32, newest: Option<u64>) -> CoreRing<'a, C> {
+        let counters = self.counters(core);
+        CoreRing {
             bytes: self.bytes,
             geometry: self.geometry,
             crc: self.crc,
             core,
             boot_id: self.record.boot_id,
             seed: seed(self.record.boot_id, core as u16),
-            seed_before: seed(self.record.boot_id_before, core as u16),
+            boot_id_before: self.record.boot_id_before,
             counters,
-            newest: None,
-        };
-        ring.newest = ring.find_newest();
-        ring
+            newest,
+        }
     }
 }
 
@@ -89,8 +107,8 @@ pub struct CoreRing<'a, C> {
     crc: C,
     core: u32,
     boot_id: u32,
+    boot_id_before: u32,
     seed: u32,
-    seed_before: u32,
     counters: Option<Counters>,
     newest: Option<u64>,
 }
@@ -137,6 +155,16 @@ pub struct Hole {
     pub to: u32,
     /// What it is.
     pub verdict: Verdict,
+    /// Whose older event stands there, if one does.
+    pub older: Option<Older>,
+}
+
+impl core::fmt::Display for Hole {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { core, sequence, from, to, verdict, older } = self;
+        write!(f, "core {core}, sub-buffer {sequence}, bytes {} to {}: {verdict}", from * 4, to * 4)?;
+        older.map_or(Ok(()), |older| write!(f, ", {older}"))
+    }
 }
 
 /// What recovery comes across.
@@ -170,8 +198,13 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     /// Everything of this core, in the order in which it was written.
     #[must_use]
     pub fn items(&self) -> Items<'a, C> {
+        self.items_from(0)
+    }
+    /// The same, from a sub-buffer on.
+    #[must_use]
+    pub fn items_from(&self, sequence: u64) -> Items<'a, C> {
         let sequences = self.sequences();
-        Items { ring: *self, sequence: sequences.start, end: sequences.end, walk: None }
+        Items { ring: *self, sequence: sequences.start.max(sequence), end: sequences.end, walk: None }
     }
     /// The events of this core, in the order in which they were written; without those that were discarded.
     pub fn events(&self) -> impl Iterator<Item = Recovered<'a>> + use<'a, C> {
@@ -181,18 +214,31 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         })
     }
 
-    /// A sub-buffer.
-    pub(crate) fn subbuf(&self, sequence: u64) -> SubBuf<'a> {
-        let at = self.geometry.subbuf(self.core, sequence) as usize;
-        let bytes = self.bytes.get(at..).and_then(|rest| rest.get(..SUBBUF_SIZE as usize)).unwrap_or(&[]);
-        let tag =
-            Tag::load(bytes).filter(|t| t.boot_id == self.boot_id && t.core == self.core && t.sequence == sequence);
-        SubBuf { bytes, sequence, tag }
+    /// A sub-buffer; `None` where the bank's bytes do not hold it.
+    pub(crate) fn subbuf(&self, sequence: u64) -> Option<SubBuf<'a>> {
+        let at = usize::try_from(self.geometry.subbuf(self.core, sequence)).ok()?;
+        let bytes = self.bytes.get(at..)?.first_chunk::<{ SUBBUF_SIZE as usize }>()?;
+        let words = bytes.as_chunks::<4>().0.first_chunk()?;
+        let found = Tag::load_by(self.crc, bytes);
+        let mut subbuf = SubBuf { bytes, words, sequence, tag: None, other: None, commit_end: 0 };
+        match found {
+            Some(t) if t.boot_id == self.boot_id && t.core == self.core && t.sequence == sequence => {
+                subbuf.tag = found;
+            }
+            other => subbuf.other = other.filter(|t| t.core == self.core),
+        }
+        // Header and tag of an older lap: this one was claimed, and not opened yet. That lap's commit word says nothing of it.
+        let is_opened = subbuf.other.is_none_or(|other| other.time_ns != subbuf.u64(SUBBUF_TIME));
+        let committed = if is_opened { subbuf.u64(SUBBUF_COMMIT) & COMMIT_MASK } else { 0 };
+        let end = (committed.min(SUBBUF_SIZE) + SUBBUF_HEADER) / 4;
+        subbuf.commit_end = end.min(u64::from(END_WORD)) as u32;
+        Some(subbuf)
     }
 
     /// Walks one sub-buffer.
-    pub(crate) fn walk(&self, sequence: u64) -> Walk<'a, C> {
-        Walk::new(*self, self.subbuf(sequence))
+    #[inline]
+    pub(crate) fn walk(&self, sequence: u64) -> Option<Walk<'a, C>> {
+        Some(Walk::new(*self, self.subbuf(sequence)?))
     }
 
     /// The sequence number of the newest sub-buffer that left a trace.
@@ -200,96 +246,155 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         let ring = self.geometry.ring();
         // Tags of this boot, where they belong.
         let tagged = (0..ring).filter_map(|place| {
-            let tag = Tag::load(self.subbuf(place).bytes)?;
-            let here = tag.boot_id == self.boot_id && tag.core == self.core && tag.sequence % ring == place;
+            let subbuf = self.subbuf(place)?;
+            let tag = subbuf.tag.or(subbuf.other)?;
+            let here = tag.boot_id == self.boot_id && tag.sequence % ring == place && tag.sequence <= SEQUENCE_MAX;
             here.then_some(tag.sequence)
         });
-        let counted = self.counters.map(|counters| counters.sequence).filter(|s| *s <= crate::position::SEQUENCE_MAX);
+        let counted = self.counters.map(|counters| counters.sequence).filter(|s| *s <= SEQUENCE_MAX);
         let mut newest = tagged.max().max(counted);
         if newest.is_none() {
             // Not one tag: the events themselves say in which sub-buffer they were written.
             newest = (0..ring).filter_map(|place| self.implied(place)).max();
         }
-        // A core that died between claiming a sub-buffer and tagging it.
-        for _ in 0..LEVELS {
-            let Some(next) = newest.map(|s| s + 1) else { break };
-            let subbuf = self.subbuf(next);
-            if subbuf.tag.is_none() && (FIRST_WORD..END_WORD).any(|w| self.verifies(&subbuf, w).is_some()) {
-                newest = Some(next);
-            }
+        if self.counters.is_some_and(|counters| counters.last && Some(counters.sequence) == newest) {
+            return newest;
         }
-        newest
+        // A core that was not stopped in order may have written more than one sub-buffer of which no tag reached memory.
+        let newest = newest?;
+        let behind = newest + 1..(newest + ring).min(SEQUENCE_MAX + 1);
+        behind.rev().find(|sequence| self.begun(*sequence)).or(Some(newest))
     }
 
-    /// The sequence number that the first event of an untagged sub-buffer was written under, if it is plausible.
+    /// Whether an untagged sub-buffer holds an event of this number. What verifies under the tag that still stands there
+    /// needs no search.
+    fn begun(&self, sequence: u64) -> bool {
+        let Some(subbuf) = self.subbuf(sequence).filter(|subbuf| subbuf.tag.is_none()) else { return false };
+        let mut word = FIRST_WORD;
+        if let Some(tag) = subbuf.other {
+            let older = Self { seed: seed(tag.boot_id, self.core as u16), ..*self };
+            let as_older = SubBuf { sequence: tag.sequence, ..subbuf };
+            while let Some(event) = older.verifies(&as_older, word) {
+                word = event.end(word);
+            }
+        }
+        self.search(&subbuf, word).is_some()
+    }
+
+    /// The sequence number that the first event of an untagged sub-buffer was written under. Whatever stands there names
+    /// one; it is believed if a second event verifies under it: the next one, or the first of the sub-buffer before or after.
     fn implied(&self, place: u64) -> Option<u64> {
-        let subbuf = self.subbuf(place);
+        let subbuf = self.subbuf(place)?;
         let Frame::Event(event) = subbuf.frame(FIRST_WORD) else { return None };
         let (bytes, check) = subbuf.checked(FIRST_WORD, &event)?;
         let sequence = u64::from(sequence_of(self.seed, FIRST_WORD, bytes, check));
-        (sequence % self.geometry.ring() == place && sequence < 1 << 24).then_some(sequence)
+        if sequence % self.geometry.ring() != place {
+            return None;
+        }
+        let first_verifies = |sequence: u64| self.verifies(&self.subbuf(sequence)?, FIRST_WORD);
+        let next = self.verifies(&SubBuf { sequence, ..subbuf }, event.end(FIRST_WORD));
+        let is_believed = next.is_some()
+            || first_verifies(sequence + 1).is_some()
+            || sequence.checked_sub(1).and_then(first_verifies).is_some();
+        is_believed.then_some(sequence)
+    }
+
+    /// The register that an event's check starts from.
+    #[inline]
+    fn seeded(&self, sequence: u64, word: u32) -> u32 {
+        self.crc.u64(self.seed, Position::new(0, sequence, word).checked())
     }
 
     /// The event at a word, if it verifies there.
+    #[inline]
     fn verifies(&self, subbuf: &SubBuf<'a>, word: u32) -> Option<Framed> {
         let Frame::Event(event) = subbuf.frame(word) else { return None };
         let (bytes, check) = subbuf.checked(word, &event)?;
-        let position = Position::new(0, subbuf.sequence, word);
-        let register = self.crc.u64(self.seed, position.checked());
-        (self.crc.bytes(register, bytes) == check).then_some(event)
+        (self.crc.bytes(self.seeded(subbuf.sequence, word), bytes) == check).then_some(event)
     }
 
-    /// Whose event stands at a word where none of ours verifies.
-    fn whose(&self, subbuf: &SubBuf<'a>, word: u32) -> Check {
-        let Frame::Event(event) = subbuf.frame(word) else { return Check::Nobody };
-        let Some((bytes, check)) = subbuf.checked(word, &event) else { return Check::Nobody };
+    /// The first word from `from` on at which an event verifies.
+    #[cold]
+    #[inline(never)]
+    fn search(&self, subbuf: &SubBuf<'a>, from: u32) -> Option<u32> {
+        let mut search = Search::new(subbuf.words, self.crc, from);
+        (from..END_WORD).find(|word| match subbuf.frame(*word) {
+            Frame::Event(event) => search.verifies(*word, event.end(*word), self.seeded(subbuf.sequence, *word)),
+            _ => false,
+        })
+    }
+
+    /// Whose older event stands in these words of a sub-buffer, all of it.
+    #[cold]
+    #[inline(never)]
+    fn older(&self, subbuf: &SubBuf<'a>, words: core::ops::Range<u32>) -> Option<Older> {
         let ring = self.geometry.ring();
         let here = |sequence: u64| sequence % ring == subbuf.sequence % ring;
-        let older = u64::from(sequence_of(self.seed, word, bytes, check));
-        if here(older) && older < subbuf.sequence {
-            return Check::OlderLap;
-        }
-        let before = u64::from(sequence_of(self.seed_before, word, bytes, check));
-        // An older boot may have written any number of laps; beyond 2^24 sub-buffers chance is likelier.
-        if here(before) && before < 1 << 24 {
-            return Check::BootBefore;
-        }
-        Check::Nobody
+        // A lost line may be of the boot that the bank had before, or of the one whose tag still stands here.
+        let of_tag = subbuf.other.map_or(0, |tag| tag.boot_id);
+        let boots = [self.boot_id_before, of_tag].map(|boot_id| {
+            (boot_id != 0 && boot_id != self.boot_id).then(|| (boot_id, seed(boot_id, self.core as u16)))
+        });
+        let mut search = Search::new(subbuf.words, self.crc, words.start);
+        let end = words.end;
+        let framed = |word: u32| match subbuf.frame(word) {
+            Frame::Event(event) if event.end(word) <= end && u64::from(subbuf.nesting(&event)) < LEVELS => {
+                Some(event.end(word))
+            }
+            _ => None,
+        };
+        words.into_iter().find_map(|word| {
+            let behind = framed(word)?;
+            let before = search.before(word, behind);
+            let sequence = u64::from(sequence_before(before, self.seed, word));
+            if here(sequence) && sequence < subbuf.sequence {
+                return Some(Older::Lap { sequence });
+            }
+            let next = framed(behind).map(|end| search.before(behind, end));
+            let are_two = next.is_some_and(|next| u64::from(sequence_before(next, self.seed, behind)) == sequence);
+            let believed = if are_two { BELIEVED_OF_TWO } else { BELIEVED_OF_ONE };
+            let named = boots.iter().flatten().find_map(|(boot_id, seed)| {
+                let sequence = u64::from(sequence_before(before, *seed, word));
+                (here(sequence) && sequence < believed).then_some(Older::Boot { boot_id: *boot_id, sequence })
+            });
+            named.or(are_two.then_some(Older::UnknownBoot))
+        })
     }
 }
 
 /// One sub-buffer's bytes, and who it says it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubBuf<'a> {
-    bytes: &'a [u8],
+    bytes: &'a [u8; SUBBUF_SIZE as usize],
+    words: &'a Words,
     sequence: u64,
     /// The tag, where it verifies and belongs here.
     pub(crate) tag: Option<Tag>,
+    /// A tag of this core that verifies and is another sub-buffer's: an older lap's, or an older boot's.
+    other: Option<Tag>,
+    /// The word behind what the commit word covers.
+    commit_end: u32,
 }
 
 impl<'a> SubBuf<'a> {
     fn u64(&self, at: u64) -> u64 {
         self.bytes.get(at as usize..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
     }
-    fn u32(&self, word: u32) -> u32 {
-        self.bytes.get(4 * word as usize..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b))
-    }
+    #[inline]
     fn frame(&self, word: u32) -> Frame {
-        if self.bytes.is_empty() {
-            return Frame::Nothing;
-        }
-        frame(word, |w| self.u32(w))
+        // The remainder is the word itself, and tells the compiler so.
+        frame(word, |w| u32::from_le_bytes(self.words[w as usize % self.words.len()]))
     }
     /// The bytes that an event's check covers, and the check.
+    #[inline]
     fn checked(&self, word: u32, event: &Framed) -> Option<(&'a [u8], u32)> {
         let all = self.bytes.get(4 * word as usize..4 * event.end(word) as usize)?;
         let (bytes, check) = all.split_last_chunk::<CHECK_SIZE>()?;
         Some((bytes, u32::from_le_bytes(*check)))
     }
-    /// The word behind what the commit word covers.
-    fn commit_end(&self) -> u32 {
-        let committed = self.u64(SUBBUF_COMMIT) & COMMIT_MASK;
-        ((committed.min(SUBBUF_SIZE) + SUBBUF_HEADER) / 4).min(u64::from(END_WORD)) as u32
+    /// How many events one claims to have interrupted.
+    fn nesting(&self, event: &Framed) -> u8 {
+        self.bytes.get(4 * event.data as usize + 3).copied().unwrap_or(u8::MAX)
     }
 }
 
@@ -297,10 +402,12 @@ impl<'a> SubBuf<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'a, C> {
     ring: CoreRing<'a, C>,
-    subbuf: SubBuf<'a>,
+    pub(crate) subbuf: SubBuf<'a>,
     word: u32,
     time: u64,
     certain: bool,
+    /// A time not after any that is still to come, from what verifies.
+    reached: Option<u64>,
     gap: bool,
     /// Whether events in flight may be among those that do not verify.
     in_flight: bool,
@@ -310,22 +417,41 @@ impl<'a, C: Crc32c> Walk<'a, C> {
     fn new(ring: CoreRing<'a, C>, subbuf: SubBuf<'a>) -> Self {
         // Nobody says how many were in flight when the core was not stopped in order.
         let in_flight = ring.counters.is_none_or(|c| !c.last || c.in_flight > 0);
-        let (time, certain) = match subbuf.tag {
-            Some(tag) => (tag.time_ns, true),
-            None => (subbuf.u64(SUBBUF_TIME), false),
+        let (time, certain, reached) = match subbuf.tag {
+            Some(tag) => (tag.time_ns, true, Some(tag.time_ns)),
+            None => {
+                // Times do not go back: the sub-buffer before began no later.
+                let before = subbuf.sequence.checked_sub(1).and_then(|s| ring.subbuf(s)?.tag);
+                (subbuf.u64(SUBBUF_TIME), false, before.map(|tag| tag.time_ns))
+            }
         };
-        Self { ring, subbuf, word: FIRST_WORD, time, certain, gap: false, in_flight }
+        Self { ring, subbuf, word: FIRST_WORD, time, certain, reached, gap: false, in_flight }
     }
 
+    /// Moves the time on to an event that verifies.
+    #[inline]
+    fn tick(&mut self, time: Time) {
+        match (time, self.reached) {
+            (Time::Absolute(_), Some(reached)) => {
+                let next = time.after(reached);
+                self.time = if next < reached { next.saturating_add(1 << TIME_BITS) } else { next };
+                self.certain = true;
+            }
+            _ => self.time = time.after(self.time),
+        }
+        if self.certain {
+            self.reached = Some(self.time);
+        }
+    }
+
+    #[inline]
     fn event(&mut self, framed: &Framed) -> Recovered<'a> {
         let word = self.word;
-        self.time = framed.time.after(self.time);
-        if matches!(framed.time, Time::Absolute(_)) {
-            self.certain = true;
-        }
+        self.tick(framed.time);
         let facts = Facts {
             check: Check::Current,
-            committed: framed.end(word) <= self.subbuf.commit_end(),
+            committed: framed.end(word) <= self.subbuf.commit_end,
+            shaped: true,
             after_gap: self.gap,
             followed: false,
             may_be_in_flight: self.in_flight,
@@ -349,7 +475,7 @@ impl<'a, C: Crc32c> Walk<'a, C> {
         }
     }
 
-    /// The time behind a hole, if its bytes are framed as events that fill it: a guess, since none of them verifies.
+    /// The time behind a hole, if its bytes are framed as events that fill it: a guess, since not all of them verify.
     fn time_over(&self, from: u32, to: u32) -> Option<u64> {
         let (mut word, mut time) = (from, self.time);
         while word < to {
@@ -360,53 +486,75 @@ impl<'a, C: Crc32c> Walk<'a, C> {
         (word == to).then_some(time)
     }
 
+    /// The word at which the shapes of a sub-buffer's last events end, when they end in a mark.
+    fn shaped_end(&self, from: u32) -> u32 {
+        let mut word = from;
+        while let Frame::Event(event) = self.subbuf.frame(word) {
+            word = event.end(word);
+        }
+        if self.subbuf.frame(word) == Frame::End { word } else { END_WORD }
+    }
+
     /// What lies between here and `to`, where the next event verifies (or the data ends).
+    #[cold]
+    #[inline(never)]
     fn hole(&mut self, to: Option<u32>) -> Option<Hole> {
         let from = self.word;
         let end = to.unwrap_or(END_WORD);
-        // A lost line begins and ends inside events: one whole older event in the first lines of the hole says what it is.
-        let searched = from..end.min(from + SEARCHED_WORDS);
-        let older = searched.map(|word| self.ring.whose(&self.subbuf, word)).find(|check| *check != Check::Nobody);
+        let shaped_end = to.unwrap_or_else(|| self.shaped_end(from));
+        let time = self.time_over(from, shaped_end);
+        // A lost line begins and ends inside events: one whole older event anywhere in the hole says what it is.
+        let older = self.ring.older(&self.subbuf, from..end);
+        // In the newest sub-buffer nothing tells an event in flight at the end from bytes that were always there. An older
+        // one ends in a mark, or full: what is neither was damaged, or being written when nested writers went on.
+        let followed = to.is_some() || self.ring.newest > Some(self.subbuf.sequence);
         let facts = Facts {
-            check: older.unwrap_or(Check::Nobody),
-            committed: from < self.subbuf.commit_end(),
+            check: Older::check(older),
+            committed: from < self.subbuf.commit_end,
+            shaped: time.is_some() && shaped_end > from,
             after_gap: self.gap,
-            followed: to.is_some(),
-            // In the newest sub-buffer nothing tells an event in flight at the end from bytes that were always there. An
-            // older one ends in a mark, or full: what is neither was being written when nested writers went on.
-            may_be_in_flight: self.in_flight && (to.is_some() || self.ring.newest > Some(self.subbuf.sequence)),
+            followed,
+            may_be_in_flight: self.in_flight && followed,
         };
         let verdict = judge(&facts);
         self.word = end;
         if verdict == Verdict::Free {
             return None;
         }
-        if let Some(time) = self.time_over(from, end) {
+        if let Some(time) = time {
             self.time = time;
         }
         self.gap = true;
         self.certain = false;
-        Some(Hole { core: self.ring.core, sequence: self.subbuf.sequence, from, to: end, verdict })
+        Some(Hole { core: self.ring.core, sequence: self.subbuf.sequence, from, to: end, verdict, older })
+    }
+
+    /// What comes where no event verifies.
+    #[cold]
+    #[inline(never)]
+    fn damaged(&mut self) -> Option<Item<'a>> {
+        let next = self.ring.search(&self.subbuf, self.word + 1);
+        // The mark of the end, with nothing behind it.
+        if next.is_none() && self.subbuf.frame(self.word) == Frame::End && self.word >= self.subbuf.commit_end {
+            self.word = END_WORD;
+            return None;
+        }
+        self.hole(next).map(Item::Hole)
     }
 }
 
 impl<'a, C: Crc32c> Iterator for Walk<'a, C> {
     type Item = Item<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         if self.word >= END_WORD {
             return None;
         }
-        if let Some(framed) = self.ring.verifies(&self.subbuf, self.word) {
-            return Some(Item::Event(self.event(&framed)));
+        match self.ring.verifies(&self.subbuf, self.word) {
+            Some(framed) => Some(Item::Event(self.event(&framed))),
+            None => self.damaged(),
         }
-        let next = (self.word + 1..END_WORD).find(|word| self.ring.verifies(&self.subbuf, *word).is_some());
-        // The mark of the end, with nothing behind it.
-        if next.is_none() && self.subbuf.frame(self.word) == Frame::End && self.word >= self.subbuf.commit_end() {
-            self.word = END_WORD;
-            return None;
-        }
-        self.hole(next).map(Item::Hole)
     }
 }
 
@@ -430,7 +578,7 @@ impl<'a, C: Crc32c> Iterator for Items<'a, C> {
             if self.sequence >= self.end {
                 return None;
             }
-            self.walk = Some(self.ring.walk(self.sequence));
+            self.walk = self.ring.walk(self.sequence);
             self.sequence += 1;
         }
     }

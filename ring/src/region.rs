@@ -11,6 +11,9 @@ use crate::line::{Line, LineSeed};
 use crate::records::{BankRecord, BankState};
 use crate::seams::{Memory, Persist};
 
+/// The highest number of a boot that is believed, so that the next one can be counted whatever a region says.
+const BOOT_MAX: u64 = u64::MAX - 1;
+
 /// A region's header, as it is kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -175,6 +178,7 @@ pub fn inspect(region: &[u8]) -> Found {
         }
         header.boot = header.boot.max(record.boot);
     }
+    header.boot = header.boot.min(BOOT_MAX);
     Found::Valid(header)
 }
 
@@ -238,5 +242,6 @@ pub fn rebuild(region: &[u8], geometry: Geometry) -> Header {
         header.boot = header.boot.max(record.boot);
         header.banks[bank as usize] = record;
     }
+    header.boot = header.boot.min(BOOT_MAX);
     header
 }

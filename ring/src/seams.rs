@@ -35,6 +35,24 @@ pub trait Memory {
     fn address(&self, at: u64) -> u64;
 }
 
+/// The region's bytes, for those who read them while they are written: another core's.
+pub trait Observe {
+    /// Reads a u32 at a multiple of 4, whole: relaxed.
+    fn observe_u32(&self, at: u64) -> u32;
+    /// Reads a u64 at a multiple of 8, and after it everything that was written before it: acquire, pairs with
+    /// [`Memory::publish_u64`].
+    fn observe_u64(&self, at: u64) -> u64;
+}
+
+impl<M: Observe> Observe for &M {
+    fn observe_u32(&self, at: u64) -> u32 {
+        (**self).observe_u32(at)
+    }
+    fn observe_u64(&self, at: u64) -> u64 {
+        (**self).observe_u64(at)
+    }
+}
+
 /// The last few of `bytes` in a [`Memory::store_bytes`], fewer than 8, and zeros behind them: they belong at `at`.
 #[inline(always)]
 pub fn store_rest<M: Memory + ?Sized>(memory: &M, at: u64, bytes: &[u8]) {

@@ -65,22 +65,18 @@ pub trait Event {
 }
 
 /// The check over a range of whole words as they stand in memory, going on from `register`.
-#[inline]
+#[inline(always)]
 pub(crate) fn fold<M: Memory, C: Crc32c>(memory: &M, crc: C, register: u32, range: Range<u64>) -> u32 {
-    let Range { start: mut at, end } = range;
-    let mut register = register;
-    while at + 8 <= end {
-        register = crc.u64(register, memory.load_u64(at));
-        at += 8;
-    }
-    if at < end {
-        register = crc.u32(register, memory.load_u32(at));
-    }
-    register
+    let Range { start, end } = range;
+    let words = (end - start) / 8;
+    let register = crate::check::run(crc, register, words as usize, |i| memory.load_u64(start + 8 * i as u64));
+    let at = start + 8 * words;
+    if at < end { crc.u32(register, memory.load_u32(at)) } else { register }
 }
 
 /// Memory behind which an event's check is computed on the way. Words that are written in their order are folded in as
-/// they pass; after one out of order the check is taken over what stands in memory.
+/// they pass; after one out of order, and for an event so long that lanes are faster, the check is taken over what stands
+/// in memory.
 #[derive(Debug)]
 pub(crate) struct Folding<M, C> {
     /// A copy: what its stores may touch is not where it lies.
@@ -88,6 +84,8 @@ pub(crate) struct Folding<M, C> {
     crc: C,
     /// The check over everything before the event.
     before: u32,
+    /// Nothing is folded on the way: the event is so long that lanes over what stands in memory are faster.
+    is_long: bool,
     register: Cell<u32>,
     /// Where the next word is expected; [`u64::MAX`] once one was out of order.
     next: Cell<u64>,
@@ -96,15 +94,16 @@ pub(crate) struct Folding<M, C> {
 impl<M: Memory, C: Crc32c> Folding<M, C> {
     /// For an event that begins at `start`, behind what `register` stands for.
     #[inline(always)]
-    pub(crate) fn new(memory: M, crc: C, register: u32, start: u64) -> Self {
-        Self { memory, crc, before: register, register: Cell::new(register), next: Cell::new(start) }
+    pub(crate) fn new(memory: M, crc: C, register: u32, start: u64, shape: Shape) -> Self {
+        let is_long = C::LANE > 0 && 4 * shape.words() as usize > 3 * C::LANE;
+        Self { memory, crc, before: register, is_long, register: Cell::new(register), next: Cell::new(start) }
     }
     /// Writes the check.
     #[inline(always)]
     pub(crate) fn seal(&self, header: u64, shape: Shape) {
         let check = header + 4 * u64::from(shape.words() - 1);
         let mut register = self.register.get();
-        if self.next.get() != check {
+        if self.is_long || self.next.get() != check {
             register = fold(&self.memory, self.crc, self.before, header..check);
         }
         self.memory.store_u32(check, register);
@@ -112,6 +111,9 @@ impl<M: Memory, C: Crc32c> Folding<M, C> {
     /// Whether a word of `size` bytes is the next one.
     #[inline(always)]
     fn comes_next(&self, at: u64, size: u64) -> bool {
+        if self.is_long {
+            return false;
+        }
         let is_next = self.next.get() == at;
         self.next.set(if is_next { at + size } else { u64::MAX });
         is_next
@@ -145,12 +147,7 @@ impl<M: Memory, C: Crc32c> Memory for Folding<M, C> {
     fn store_bytes(&self, at: u64, bytes: &[u8]) {
         let (words, _) = bytes.as_chunks::<8>();
         let size = 8 * words.len() as u64;
-        if !self.comes_next(at, size) {
-            self.memory.store_bytes(at, words.as_flattened());
-        } else if C::HAS_LANES {
-            self.register.set(self.crc.bytes(self.register.get(), words.as_flattened()));
-            self.memory.store_bytes(at, words.as_flattened());
-        } else {
+        if self.comes_next(at, size) {
             let mut register = self.register.get();
             let mut to = at;
             for word in words {
@@ -160,6 +157,8 @@ impl<M: Memory, C: Crc32c> Memory for Folding<M, C> {
                 to += 8;
             }
             self.register.set(register);
+        } else {
+            self.memory.store_bytes(at, words.as_flattened());
         }
         store_rest(self, at + size, bytes);
     }

@@ -28,7 +28,7 @@ use crate::local::Local;
 use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position};
 use crate::seams::{Clock, Memory, Persist};
-use crate::slot::Folding;
+use crate::slot::{Folding, fold};
 
 pub use crate::policy::{CleanAt, Mode, Refused, WhenFull};
 pub use crate::slot::{Event, Slot};
@@ -198,7 +198,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         let Some(claim) = self.claim(shape) else { return self.record_generally(event) };
         let register = crc.u64(self.seed, claim.position.checked());
         let header = claim.base + claim.position.byte();
-        let folding = Folding::new(self.memory, crc, register, header);
+        let folding = Folding::new(self.memory, crc, register, header, shape);
         let slot = self.head(&folding, Asked { id: E::ID, size, shape, depth: 0 }, header, claim.delta);
         event.write(&slot);
         folding.seal(header, shape);
@@ -303,7 +303,11 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// Writes the check, over the bytes as they stand in memory.
     fn seal(&self, slot: &Slot<'_, M>) {
         let check = slot.header + 4 * u64::from(slot.shape.words() - 1);
-        let register = crate::slot::fold(&self.memory, self.crc, slot.register, slot.header..check);
+        let range = slot.header..check;
+        let register = match self.crc.direct() {
+            Some(crc) => fold(&self.memory, crc, slot.register, range),
+            None => fold(&self.memory, self.crc, slot.register, range),
+        };
         self.memory.store_u32(check, register);
         reach(Point::Sealed);
     }

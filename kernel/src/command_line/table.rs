@@ -92,6 +92,8 @@ options! {
     seed: u64 = 0, Expected::Number(0, u64::MAX);
     /// Tells, before the cores are started, how many ticks of the counter an event costs (instructions, in QEMU with -icount).
     measure: bool = false, Expected::Nothing;
+    /// Before the workload: an NMI that records comes at every instruction of recording, then so many seeded pairs of an interrupt and an NMI. 0 leaves all that out. Needs a counter that ticks once an instruction (QEMU with -icount).
+    nest: u32 = 0, Expected::Number(0, 1_000_000);
     /// Only warnings and errors go to the console, whatever loglevel says.
     quiet: bool = false, Expected::Nothing;
 }

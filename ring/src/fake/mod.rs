@@ -3,6 +3,7 @@
 //! They model what a reset does to a machine: what was cleaned (and waited for) is in memory, what was only written is in
 //! the cache and is lost unless its line happened to be evicted. The same model runs under QEMU as a plugin.
 
+pub mod crash;
 pub mod interrupt;
 mod ram;
 
@@ -23,6 +24,11 @@ impl StepClock {
     #[must_use]
     pub fn new(now: u64, step: u64) -> Self {
         Self { now: Cell::new(now), step: Cell::new(step) }
+    }
+    /// What it shows, without reading it as a writer does.
+    #[must_use]
+    pub fn peek(&self) -> u64 {
+        self.now.get()
     }
     /// Goes back, as an unordered read of a counter may.
     pub fn turn_back(&self, ns: u64) {

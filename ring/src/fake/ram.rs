@@ -2,7 +2,7 @@
 
 extern crate std;
 use super::interrupt;
-use crate::seams::{Memory, Persist};
+use crate::seams::{Memory, Observe, Persist};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
@@ -81,6 +81,20 @@ impl Ram {
         self.0.borrow().log.clone().unwrap_or_default()
     }
 
+    /// How many operations are remembered.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.0.borrow().log.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Writes every dirty line back, as time does.
+    pub fn settle(&self) {
+        for line in self.dirty() {
+            self.apply(&Operation::Clean { line });
+        }
+        self.apply(&Operation::Complete);
+    }
+
     /// Does one operation.
     pub fn apply(&self, operation: &Operation) {
         let inner = &mut *self.0.borrow_mut();
@@ -155,6 +169,15 @@ impl Memory for Ram {
     }
     fn address(&self, at: u64) -> u64 {
         0x5000_0000 + at
+    }
+}
+
+impl Observe for Ram {
+    fn observe_u32(&self, at: u64) -> u32 {
+        self.load_u32(at)
+    }
+    fn observe_u64(&self, at: u64) -> u64 {
+        self.load_u64(at)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE};
 use crate::parity;
 use crate::position::Position;
 use crate::records::Counters;
-use crate::scan::tag_check;
+use crate::scan::tag_check_by;
 use crate::seams::{Clock, Memory, Persist};
 
 /// What a core did in its last moments, for the panic path.
@@ -92,7 +92,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         let head = self.memory.load_u64(at + tag::MAGIC);
         let reserved = self.memory.load_u64(at + tag::RESERVED);
         let time = self.memory.load_u64(at + tag::TIME);
-        let check = tag_check(self.target.boot_id, head, self.target.core, sequence, reserved, time);
+        let check = tag_check_by(self.crc, self.target.boot_id, head, self.target.core, sequence, reserved, time);
         self.memory.load_u64(at + tag::SEQUENCE) == sequence && self.memory.load_u32(at + tag::CHECK) == check
     }
 

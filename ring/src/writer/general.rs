@@ -8,7 +8,7 @@ use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
 use crate::parity;
 use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
-use crate::scan::tag_check;
+use crate::scan::tag_check_by;
 use crate::seams::{Clock, Memory, Persist};
 
 /// A place that has been claimed the general way.
@@ -235,13 +235,15 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         self.memory.publish_u64(subbuf + SUBBUF_COMMIT, 0);
         self.memory.store_u64(subbuf + SUBBUF_TIME, now);
         let head = u64::from(tag::VALUE) | u64::from(self.target.boot_id) << 32;
-        let check = tag_check(self.target.boot_id, head, self.target.core, first.sequence(), reserved, now);
+        let check =
+            tag_check_by(self.crc, self.target.boot_id, head, self.target.core, first.sequence(), reserved, now);
         let at = subbuf + DATA_END;
         self.memory.store_u64(at + tag::MAGIC, head);
         self.memory.store_u64(at + tag::CORE, u64::from(self.target.core) | u64::from(check) << 32);
-        self.memory.store_u64(at + tag::SEQUENCE, first.sequence());
         self.memory.store_u64(at + tag::RESERVED, reserved);
         self.memory.store_u64(at + tag::TIME, now);
+        // Last, and release: whoever acquires this number sees the commit word at zero, or moved by its own lap.
+        self.memory.publish_u64(at + tag::SEQUENCE, first.sequence());
     }
 
     /// Tells Linux which sub-buffer is the oldest while `sequence` is the newest.

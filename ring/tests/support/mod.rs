@@ -1,11 +1,14 @@
 //! A machine for tests: one region in memory that loses its cache, its writers, and what the next boot finds.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod lab;
+pub mod linux;
+
+pub use linux::{Rejected, linux_accepts};
 use ring::account::Account;
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
 use ring::format::Geometry;
-use ring::linux;
 use ring::records::{BankRecord, BankState};
 use ring::recover::{Bank, Recovered};
 use ring::region::{Found, Header, inspect};
@@ -111,86 +114,12 @@ pub fn find(region: &[u8], bank: u32, core: u32) -> (Account, Vec<(u64, Recovere
     (ring.account(), events)
 }
 
-/// The checks that Linux makes of a region at boot, for one bank: global header, per core sizes, order, head and commit,
-/// then each page's events and times.
-pub fn linux_accepts(bank: &[u8], geometry: &Geometry, base: u64) -> Result<u64, String> {
-    let u32_at = |at: u64| u32::from_le_bytes(bank[at as usize..at as usize + 4].try_into().unwrap());
-    let u64_at = |at: u64| u64::from_le_bytes(bank[at as usize..at as usize + 8].try_into().unwrap());
-    let check = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_string()) };
-    check(u32_at(0) == 0x0bad_feed && u32_at(4) == 0x0018_0020, "magic and sizes")?;
-    check(u64_at(8) == geometry.linux_size && u64_at(16) == 0x2030, "total size and offset")?;
-    check(
-        linux::subbufs(geometry.linux_size, u64::from(geometry.cores)) == Some(geometry.subbufs),
-        "number of sub-buffers",
-    )?;
-    let mut total = 0;
-    for core in 0..u64::from(geometry.cores) {
-        let header = linux::cpu_offset(core, geometry.subbufs);
-        let n = geometry.subbufs;
-        check(u32_at(header + 24) == 4096 && u64::from(u32_at(header + 28)) == n, "sizes of a core")?;
-        let first = linux::subbufs_offset(core, n);
-        let slot_of = |at: u64| {
-            let index = (u64_at(at).wrapping_sub(base + first)) / 4096;
-            check(u64_at(at) == base + first + index * 4096 && index < n, "head or commit out of range").map(|()| index)
-        };
-        check(u64_at(header) == base + first, "first buffer")?;
-        let (head, commit) = (slot_of(header + 8)?, slot_of(header + 16)?);
-        let order: Vec<u64> = (0..n).map(|i| u64::from(u32_at(header + 32 + 4 * i))).collect();
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        check(sorted == (0..n).collect::<Vec<_>>(), "order is no permutation")?;
-        let slot = |index: u64| order.iter().position(|o| *o == index).unwrap() as u64;
-        // The reader's page, then from head to commit around the ring.
-        let (mut at, end) = (slot(head), slot(commit));
-        check(at > 0 && end > 0, "head or commit is the reader's page")?;
-        let mut pages = vec![order[0]];
-        loop {
-            pages.push(order[at as usize]);
-            if at == end {
-                break;
-            }
-            at = if at + 1 == n { 1 } else { at + 1 };
-        }
-        let mut last_time = 0;
-        for page in pages {
-            let page = first + page * 4096;
-            let (mut time, commit) = (u64_at(page), u64_at(page + 8));
-            check(commit <= 4080, "commit beyond the page")?;
-            check(commit == 0 || time >= last_time, "page times out of order")?;
-            if commit > 0 {
-                last_time = time;
-            }
-            let mut at = 0;
-            while at < commit {
-                let event = page + 16 + at;
-                let word = u32_at(event);
-                let (kind, delta) = (word & 31, u64::from(word >> 5));
-                let length = match kind {
-                    29 if delta == 0 => return Err("padding inside the commit".into()),
-                    29 => 4 + u64::from(u32_at(event + 4)),
-                    30 => {
-                        time += u64::from(u32_at(event + 4)) << 27 | delta;
-                        8
-                    }
-                    31 => {
-                        let stamp = time >> 59 << 59 | u64::from(u32_at(event + 4)) << 27 | delta;
-                        check(stamp >= time, "absolute time goes back")?;
-                        time = stamp;
-                        8
-                    }
-                    0 => 4 + u64::from(u32_at(event + 4)),
-                    n => 4 + 4 * u64::from(n),
-                };
-                if kind < 29 {
-                    time += delta;
-                    total += 1;
-                } else if kind == 29 {
-                    time += delta;
-                }
-                check(length >= 4 && at + length <= commit, "event beyond the commit")?;
-                at += length;
-            }
-        }
-    }
-    Ok(total)
+/// The part of a bank that Linux sees, from a whole region.
+pub fn linux_part<'r>(region: &'r [u8], geometry: &Geometry, bank: u32) -> &'r [u8] {
+    &region[geometry.bank(bank) as usize..][..geometry.linux_size as usize]
+}
+
+/// How many events Linux would show of a bank, or why it would throw something away.
+pub fn linux_shows(region: &[u8], header: &Header, bank: u32) -> Result<u64, Rejected> {
+    linux_accepts(linux_part(region, &header.geometry, bank), u64::from(header.geometry.cores))
 }
