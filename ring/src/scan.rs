@@ -87,22 +87,23 @@ pub fn geometry(region: &[u8]) -> Option<(Geometry, u32)> {
         used += 1;
     }
     let samples = samples.get(..used)?;
-    let mut best: Option<((usize, usize), Geometry)> = None;
-    for banks in 1..=BANKS_MAX {
-        for cores in 1..=CORES_MAX {
-            let Ok(plain) = Geometry::new(region.len() as u64, banks, cores) else { continue };
-            for geometry in parity::CHOICES.iter().filter_map(|lines| plain.with_parity(*lines).ok()) {
-                let right = || samples.iter().filter(|(at, tag)| stands_right(&geometry, *at, tag));
-                let explained = right().count();
-                // A short ring stands in the same places with and without parity: then the parity itself is the witness.
-                let witnesses = right().filter(|(at, tag)| has_parity(region, &geometry, *at, tag)).count();
-                if explained > 0 && best.is_none_or(|(most, _)| (explained, witnesses) > most) {
-                    best = Some(((explained, witnesses), geometry));
+    let mut best: Option<(usize, usize, Geometry)> = None;
+    for lines in parity::CHOICES {
+        for banks in 1..=BANKS_MAX {
+            for cores in 1..=CORES_MAX {
+                let plain = Geometry::new(region.len() as u64, banks, cores);
+                let Ok(geometry) = plain.and_then(|plain| plain.with_parity(lines)) else { continue };
+                // A geometry with parity must have its checked lines where it says: two witnesses for each sub-buffer.
+                let is_right = |at, tag| stands_right(&geometry, at, tag) && has_parity(region, &geometry, at, tag);
+                let explained = samples.iter().filter(|(at, tag)| is_right(*at, tag)).count();
+                let witnesses = if lines == 0 { explained } else { 2 * explained };
+                if witnesses > best.map_or(0, |(most, ..)| most) {
+                    best = Some((witnesses, explained, geometry));
                 }
             }
         }
     }
-    let ((explained, _), geometry) = best?;
+    let (_, explained, geometry) = best?;
     (2 * explained > used).then_some((geometry, total as u32))
 }
 
@@ -112,9 +113,11 @@ fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
     tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)
 }
 
-/// Whether the parity of a sub-buffer stands where the geometry puts it.
-#[inline(never)]
+/// Whether the parity of a sub-buffer that stands right stands where the geometry puts it; a geometry without any has it.
 fn has_parity(region: &[u8], geometry: &Geometry, at: u64, tag: &Tag) -> bool {
+    if geometry.parity == 0 {
+        return true;
+    }
     let bank = geometry.bank(((at - geometry.bank(0)) / geometry.bank_size) as u32) as usize;
     region.get(bank..).is_some_and(|bank| parity::is_witness(bank, geometry, tag.boot_id, tag.core, tag.sequence))
 }

@@ -4,7 +4,8 @@
 //! highest coefficient, the parity lines are the remainder, highest first. All of that is the usual choice.
 //!
 //! Encoding works on eight codewords at a time, in the bytes of a 64-bit register, by shifts and masks: no tables, so
-//! nothing is pushed out of the cache of a core that records. Decoding is rare, small, and solves linear equations.
+//! nothing is pushed out of the cache of a core that records. Decoding is rare, small, and solves linear equations; it is
+//! marked `inline` so that it is compiled with its user, who may want it small rather than fast.
 
 /// Data lines of a sub-buffer.
 pub const LINES: usize = 64;
@@ -34,28 +35,29 @@ const fn doubled(bytes: u64) -> u64 {
     ((bytes & (0x7f * ONES)) << 1) ^ ((bytes >> 7 & ONES) * POLYNOMIAL as u64)
 }
 
-/// A product. Not inlined, as nothing of decoding is: small matters more.
-#[inline(never)]
+/// A product.
+#[inline]
 const fn times(one: u8, other: u8) -> u8 {
-    let mut product = 0u64;
-    let mut bit = 8;
-    while bit > 0 {
-        bit -= 1;
-        product = doubled(product);
-        if other >> bit & 1 == 1 {
-            product ^= one as u64;
+    let (mut product, mut power, mut bits) = (0, one, other);
+    while bits != 0 {
+        if bits & 1 == 1 {
+            product ^= power;
         }
+        power = doubled(power as u64) as u8;
+        bits >>= 1;
     }
-    product as u8
+    product
 }
 
 /// The inverse of anything but 0: its 254th power.
+#[inline]
 fn inverse(of: u8) -> u8 {
     let to_127 = (0..7).fold(1, |power, _| times(times(power, power), of));
     times(to_127, to_127)
 }
 
 /// a^exponent.
+#[inline]
 fn power(exponent: usize) -> u8 {
     (0..exponent).fold(1, |power, _| times(power, 2))
 }
@@ -105,8 +107,7 @@ fn divide<const P: usize>(data: &Data, parity: &mut Parity) {
         let mut rest = [[0; LANES]; P];
         for line in data.as_chunks::<WORDS>().0 {
             let fed = core::array::from_fn(|lane| line[first + lane] ^ rest[0][lane]);
-            rest.rotate_left(1);
-            rest[P - 1] = [0; LANES];
+            rest = core::array::from_fn(|i| if i + 1 < P { rest[i + 1] } else { [0; LANES] });
             // Written out, so that each step knows its bit of the generator when it is compiled.
             let fed = feed::<P, 0>(&mut rest, fed);
             let fed = feed::<P, 1>(&mut rest, fed);
@@ -163,7 +164,7 @@ pub enum Way {
 impl Syndromes {
     /// Those of a sub-buffer, from its parity as it stands and as it would have to be.
     #[must_use]
-    #[inline(never)]
+    #[inline]
     pub fn of(lines: u32, stands: &Parity, should: &Parity) -> Self {
         let lines = (lines as usize).min(PARITY_MAX);
         let mut syndromes = Self { of: [[0; COLUMNS]; PARITY_MAX], lines };
@@ -180,12 +181,14 @@ impl Syndromes {
     }
 
     /// The ways to seek a correction, the likelier first.
+    #[inline]
     pub fn ways(&self) -> impl Iterator<Item = Way> + use<> {
         (1..self.lines).map(Way::Together).chain([Way::Alone])
     }
 
     /// Corrects a sub-buffer in one way, or takes back what the same way has corrected: it adds the same errors. `None`,
     /// and nothing is changed, where that way finds nothing.
+    #[inline]
     pub fn apply(&self, way: Way, subbuf: &mut [u8]) -> Option<Changed> {
         let mut changed = Changed::default();
         match way {
@@ -213,6 +216,7 @@ impl Syndromes {
     ///
     /// A codeword's syndromes are sums of powers of the errors' locators, so each is a fixed sum of the `count` before it
     /// (Peterson). All of these equations must agree; the locators are the roots of the polynomial that they give.
+    #[inline]
     fn places(&self, columns: core::ops::Range<usize>, count: usize) -> Option<Places> {
         let mut system = System::new(count);
         for column in columns {
@@ -261,7 +265,7 @@ impl Syndromes {
     }
 
     /// Adds a codeword's errors at their places; those in parity lines are left alone.
-    #[inline(never)]
+    #[inline]
     fn add(&self, places: &Places, column: usize, subbuf: &mut [u8], changed: &mut Changed) {
         for (line, weights) in places.lines.iter().zip(&places.weights).take(places.count) {
             let syndromes = self.of.iter().zip(weights).take(places.count);
@@ -302,11 +306,12 @@ struct System {
 struct Contradiction;
 
 impl System {
+    #[inline]
     fn new(unknowns: usize) -> Self {
         Self { unknowns, rows: [Row::default(); PARITY_MAX], pivots: [0; PARITY_MAX], rank: 0 }
     }
 
-    #[inline(never)]
+    #[inline]
     fn add(&mut self, mut row: Row) -> Result<(), Contradiction> {
         for (known, pivot) in self.rows.iter().zip(self.pivots).take(self.rank) {
             let factor = row[pivot];
@@ -328,6 +333,7 @@ impl System {
     }
 
     /// The unknowns, if the equations determine all of them.
+    #[inline]
     fn solution(&self) -> Option<[u8; PARITY_MAX]> {
         let mut solution = [0; PARITY_MAX];
         for (row, pivot) in self.rows.iter().zip(self.pivots).take(self.rank) {
@@ -338,6 +344,7 @@ impl System {
 }
 
 /// Subtracts (which is: adds) a multiple of an equation.
+#[inline]
 fn subtract(from: &mut Row, row: &Row, factor: u8) {
     if factor != 0 {
         from.iter_mut().zip(row).for_each(|(from, value)| *from ^= times(*value, factor));

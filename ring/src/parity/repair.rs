@@ -79,7 +79,6 @@ enum Outcome {
 }
 
 /// Repairs one sub-buffer.
-#[inline(never)]
 fn one<C: Crc32c>(
     bank: &mut [u8],
     geometry: &Geometry,
@@ -117,12 +116,12 @@ fn one<C: Crc32c>(
 }
 
 /// Whether a sub-buffer's bytes are the ones that were covered.
-#[inline(never)]
 fn is_whole<C: Crc32c>(subbuf: &[u8], begin: u32, cover: &Cover, crc: C) -> bool {
     crc.bytes(begin, subbuf) == cover.check
 }
 
 /// The parity lines at a place.
+#[inline]
 fn stored(bank: &[u8], at: u64, lines: u32) -> Option<Parity> {
     let bytes = bank.get(usize::try_from(at).ok()?..)?;
     let mut parity = Parity::default();
@@ -134,12 +133,12 @@ fn stored(bank: &[u8], at: u64, lines: u32) -> Option<Parity> {
     Some(parity)
 }
 
+#[inline]
 fn word_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 /// Whether any event in a sub-buffer verifies as one of this sequence number.
-#[inline(never)]
 fn holds_event<C: Crc32c>(subbuf: &[u8], seed: u32, sequence: u64, crc: C) -> bool {
     (FIRST_WORD..END_WORD).any(|word| {
         let Frame::Event(event) = frame(word, |word| word_at(subbuf, 4 * word as usize) as u32) else { return false };
