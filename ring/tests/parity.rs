@@ -481,6 +481,8 @@ proptest! {
             &lie, life.parity(place, 0) as u64, LineSeed::new(BOOT_ID, domain::TAIL), number, 0,
         );
         region = lie.cached();
+        // A correction that would be right; but the check says that it is not.
+        region[life.line(place, 7)..][..LINE].fill(0xee);
         let before = region.clone();
         prop_assert!(life.repair(&mut region).checked() as usize <= life.ring());
         prop_assert!(region == before, "nothing is changed without the check");

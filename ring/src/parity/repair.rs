@@ -1,15 +1,15 @@
 //! The next boot's part: puts back what the parity of the boot before still knows.
 //!
 //! Total over any bytes: no panic, no allocation, and no more than a bounded number of steps for each sub-buffer. What is
-//! changed is a sub-buffer's bytes, and only to those whose check its core has written beside the parity.
+//! changed is a sub-buffer's bytes, and only to those whose check its core has written beside the parity. A place where the
+//! next lap has left anything of its own has another number than its parity then, and is left alone: recovery finds that
+//! number from tags, counters and events, as it does for walking ([`crate::recover`]).
 
 use super::code::{LINES, Parity, Syndromes, parity_of};
 use super::{Cover, start};
-use crate::check::{Crc32c, seed};
-use crate::event::{Frame, frame};
-use crate::format::{CHECK_SIZE, Geometry, LINE_SIZE};
+use crate::check::Crc32c;
+use crate::format::{Geometry, LINE_SIZE};
 use crate::linux::SUBBUF_SIZE;
-use crate::position::{END_WORD, FIRST_WORD, Position};
 use crate::records::BankRecord;
 use crate::recover::Bank;
 
@@ -97,11 +97,6 @@ fn one<C: Crc32c>(
     if is_whole(subbuf, begin, cover, crc) {
         return Outcome::Clean;
     }
-    // The next lap may have begun here without anything else of it having reached memory: it must not be undone.
-    let newer = Position::new(0, cover.sequence + geometry.ring(), 0);
-    if holds_event(subbuf, seed(record.boot_id, core as u16), newer.sequence(), crc) {
-        return Outcome::Without;
-    }
     let data = core::array::from_fn(|word| word_at(subbuf, 8 * word));
     let syndromes = Syndromes::of(cover.lines, &stands, &parity_of(cover.lines, &data));
     for way in syndromes.ways() {
@@ -136,17 +131,6 @@ fn stored(bank: &[u8], at: u64, lines: u32) -> Option<Parity> {
 #[inline]
 fn word_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
-}
-
-/// Whether any event in a sub-buffer verifies as one of this sequence number.
-fn holds_event<C: Crc32c>(subbuf: &[u8], seed: u32, sequence: u64, crc: C) -> bool {
-    (FIRST_WORD..END_WORD).any(|word| {
-        let Frame::Event(event) = frame(word, |word| word_at(subbuf, 4 * word as usize) as u32) else { return false };
-        let bytes = subbuf.get(4 * word as usize..4 * event.end(word) as usize);
-        let Some((bytes, check)) = bytes.and_then(|bytes| bytes.split_last_chunk::<CHECK_SIZE>()) else { return false };
-        let register = crc.u64(seed, Position::new(0, sequence, word).checked());
-        crc.bytes(register, bytes) == u32::from_le_bytes(*check)
-    })
 }
 
 const _: () = assert!(LINES as u64 * LINE_SIZE == SUBBUF_SIZE);
