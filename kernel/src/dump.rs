@@ -202,7 +202,7 @@ fn remarks(a: &Account, out: &mut impl Write) -> Result {
         }
     }
     if !a.is_final {
-        writeln!(out, "        the core was not closed in order: at least these")?;
+        writeln!(out, "        the core was not closed in order: what its bytes tell")?;
     }
     if a.beyond_commit > 0 && !a.is_final {
         writeln!(out, "        events beyond the commit word: {}", a.beyond_commit)?;
