@@ -275,6 +275,23 @@ fn what_is_beyond_repair_is_reported_and_stays_as_it_was() {
 }
 
 #[test]
+fn a_correction_that_does_not_lead_to_the_covered_bytes_is_taken_back() {
+    let life = Life::panicked(4);
+    let (at, number) = (life.parity(3, 0), life.header.geometry.parity_line(0, 3));
+    let seed = LineSeed::new(BOOT_ID, domain::TAIL);
+    let good = life.ram.persistent();
+    let (mut line, _) = Line::load(&good, at as u64, seed, number).unwrap();
+    let (sequence, lines, check) = (line.take_u64(), line.take_u32(), line.take_u32());
+    let other = Ram::holding(good);
+    Line::default().u64(sequence).u32(lines).u32(check ^ 1).store(&other, at as u64, seed, number, 0);
+    let mut region = other.cached();
+    lose(&mut region, life.line(3, 20), &mut noise(12));
+    let before = region.clone();
+    assert_eq!(life.repair(&mut region).beyond, 1);
+    assert!(region == before);
+}
+
+#[test]
 fn a_lost_checked_line_means_no_parity_and_nothing_else() {
     let life = Life::panicked(4);
     let mut region = life.ram.persistent();
