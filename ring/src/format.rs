@@ -389,10 +389,7 @@ mod tests {
         }
         let small = Geometry::new(64 << 10, 1, 1).unwrap();
         assert_eq!(small.with_parity(3), Err(GeometryError::Parity));
-        assert_eq!(
-            Geometry::new(128 << 10, 4, 1).map_err(|e| e).and_then(|g| g.with_parity(8)),
-            Err(GeometryError::TooSmall)
-        );
+        assert_eq!(Geometry::new(128 << 10, 4, 1).and_then(|g| g.with_parity(8)), Err(GeometryError::TooSmall));
     }
 
     #[test]
