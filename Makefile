@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help setup setup-tests build run test check measure nest bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -63,7 +63,14 @@ measure: build ## what an event costs, in instructions, exact and repeatable
 	@for cpu in max:0 cortex-a76:4 cortex-a72:4; do \
 		echo "$${cpu%:*}"; \
 		AFTERGLOW_APPEND='measure cycles=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
-			| sed -n '/^ticks per event/,/^$$/{/bytes/p}'; \
+			| sed -n '/^ticks per event/,/each event/{/^$$/!p}'; \
+	done
+
+nest: build ## an NMI that records, at every single instruction of recording
+	@for cpu in max:0 cortex-a72:4; do \
+		echo "$${cpu%:*}"; \
+		AFTERGLOW_APPEND='nest=400 events=0 tail=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} --smp 1 \
+			| sed -n '/^an NMI/,/^nest/p'; \
 	done
 
 bench: setup ## what an event and a recovery cost on this host, beside other rings

@@ -286,7 +286,8 @@ fn clean<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
         if said == StopOutcome::Stopped as u8 {
             continue;
         }
-        let core_lines = writer.close().lines;
+        let closed = if core == what.core { writer.close() } else { writer.close_for_another() };
+        let core_lines = closed.lines;
         lines += core_lines;
         if core == what.core {
             let stop = panicked(what, begin, core_lines);

@@ -33,7 +33,11 @@ use crate::scan::Tag;
 use crate::seams::Observe;
 use crate::verdict::Verdict;
 use crate::writer::Target;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
+#[cfg(not(loom))]
+use core::sync::atomic::fence;
+#[cfg(loom)]
+use loom::sync::atomic::fence;
 
 /// How often one call looks again: after a sub-buffer that ended, a writer that came round, a copy that was torn.
 const TRIES: u32 = 8;

@@ -5,7 +5,15 @@
 //! exclusive pair (an exception's return clears the exclusive monitor, Arm ARM B2.12). Other cores may read these words
 //! for a look, and write only the switch that turns a recorder off.
 
-use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::Ordering;
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU64, compiler_fence};
+#[cfg(loom)]
+use loom::sync::atomic::AtomicU64;
+
+/// A model has no compiler that could change the order.
+#[cfg(loom)]
+fn compiler_fence(_: Ordering) {}
 
 /// A 64-bit word shared between a core and its own interrupts.
 #[derive(Debug, Default)]
@@ -13,8 +21,15 @@ pub struct Local(AtomicU64);
 
 impl Local {
     /// A word that holds `value`.
+    #[cfg(not(loom))]
     #[must_use]
     pub const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+    /// A word that holds `value`.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
 
@@ -57,7 +72,7 @@ impl Local {
 }
 
 /// Without the lock prefix: another core never writes these words, and the prefix costs more than the whole reserve.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", not(any(miri, loom))))]
 #[inline(always)]
 fn exchange(word: &AtomicU64, current: u64, new: u64) -> bool {
     let done: u8;
@@ -76,7 +91,7 @@ fn exchange(word: &AtomicU64, current: u64, new: u64) -> bool {
     done != 0
 }
 
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[cfg(not(all(target_arch = "x86_64", not(any(miri, loom)))))]
 #[inline(always)]
 fn exchange(word: &AtomicU64, current: u64, new: u64) -> bool {
     word.compare_exchange_weak(current, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()

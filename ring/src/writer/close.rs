@@ -1,6 +1,6 @@
 //! The end of a writer: what it counted, and its core's last act.
 
-use super::Writer;
+use super::{LEVELS, Writer};
 use crate::check::Crc32c;
 use crate::format::{DATA_END, Geometry, domain, tag, tail_line};
 use crate::line::LineSeed;
@@ -16,7 +16,7 @@ use crate::seams::{Clock, Memory, Persist};
 pub struct Closed {
     /// Cache lines begun to be written back.
     pub lines: u64,
-    /// Events that were reserved and not committed.
+    /// Events that were reserved and not committed; at most so many, where another core closed the ring.
     pub in_flight: u32,
     /// Events reserved in all.
     pub reserved: u64,
@@ -31,7 +31,11 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
     /// What has been reserved and refused so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let position = Position::from_bits(self.state.position.get());
+        self.counters_at_position(Position::from_bits(self.state.position.get()))
+    }
+
+    /// The same for a position that has just been read.
+    fn counters_at_position(&self, position: Position) -> Counters {
         let base = self.state.reserved_base.get();
         Counters {
             reserved: position.whole_count(base),
@@ -42,13 +46,24 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
     }
 
-    /// The core's last act, at any instruction of its own writing or from the core that panics: turns the recorder off,
-    /// completes what an interrupted writer left open around its events, writes the counters, and begins to write back
-    /// everything that may be dirty. [`Persist::complete`] is the caller's.
+    /// The core's last act, at any instruction of its own writing: turns the recorder off, completes what an interrupted
+    /// writer left open around its events, writes the counters, and begins to write back everything that may be dirty.
+    /// [`Persist::complete`] is the caller's.
     pub fn close(&self) -> Closed {
         self.stop();
         let position = Position::from_bits(self.state.position.get());
-        let in_flight = self.state.depth.get();
+        self.close_at(position, self.state.depth.get())
+    }
+
+    /// The same from another core, for one that does not answer. It may go on writing meanwhile, and what it has written
+    /// may arrive here in any order: so each of its levels is taken to be in flight, and nothing is published for it.
+    pub fn close_for_another(&self) -> Closed {
+        self.stop();
+        self.close_at(Position::from_bits(self.state.position.get()), LEVELS)
+    }
+
+    /// One look at the position serves all: what another core claims behind it is not said to have been reserved.
+    fn close_at(&self, position: Position, in_flight: u64) -> Closed {
         if in_flight == 0 {
             self.publish(position);
         } else if !self.is_tagged(position.sequence()) {
@@ -57,8 +72,8 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             self.memory.publish_u64(self.subbuf(position.sequence()) + SUBBUF_COMMIT, 0);
         }
         self.point_linux_at_oldest(position.sequence());
-        let closed =
-            Closed { lines: 0, in_flight: in_flight as u32, reserved: self.write_counters(true, in_flight as u32) };
+        let counters = Counters { last: true, in_flight: in_flight as u32, ..self.counters_at_position(position) };
+        self.write_counters(counters);
         let oldest = (position.sequence() + 1).saturating_sub(self.ring);
         let open = Position::from_bits(self.state.published.get()).sequence().max(oldest);
         parity::cover(&self.memory, self.crc, &self.target, open..position.sequence() + 1);
@@ -70,11 +85,10 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             lines += self.memory.clean(self.subbuf(sequence), SUBBUF_SIZE);
         }
         lines += self.memory.clean(self.counters_at(), crate::format::LINE_SIZE);
-        Closed { lines, ..closed }
+        Closed { lines, in_flight: counters.in_flight, reserved: counters.reserved }
     }
 
-    pub(super) fn write_counters(&self, last: bool, in_flight: u32) -> u64 {
-        let counters = Counters { last, in_flight, ..self.counters() };
+    pub(super) fn write_counters(&self, counters: Counters) {
         let number = Geometry::core_line(self.target.core, tail_line::COUNTERS);
         counters.to_line().store(
             &self.memory,
@@ -83,7 +97,6 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             number,
             0,
         );
-        counters.reserved
     }
 
     /// Whether a sub-buffer's tag has been written by this writer.

@@ -8,6 +8,7 @@ use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
 use crate::parity;
 use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
+use crate::records::Counters;
 use crate::scan::tag_check_by;
 use crate::seams::{Clock, Memory, Persist};
 
@@ -213,7 +214,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             self.memory.clean(self.subbuf(position.sequence()), linux::SUBBUF_HEADER);
             self.memory.clean(self.subbuf(position.sequence()) + DATA_END, tag::SIZE);
             self.memory.clean(self.cpu_header(), linux::CPU_HEADER);
-            self.write_counters(false, 0);
+            self.write_counters(Counters { in_flight: 0, ..self.counters() });
             self.memory.clean(self.counters_at(), crate::format::LINE_SIZE);
         }
         self.memory.complete();
