@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure debug size clean
+.PHONY: help setup setup-tests build run test check measure nest bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -14,13 +14,14 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 export AFTERGLOW_APPEND = $(ARGS)
 
 HOST := --target host-tuple
-KERNEL := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/aarch64-unknown-none-softfloat/release/kernel
+BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
 # What is built for the bare-metal target.
 TARGET_CRATES := -p ring -p arch -p boards -p kernel
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n 's/^#   \(make run .*\)/  e.g. \1/p' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what is missing on this machine; quiet if that is nothing
@@ -36,7 +37,7 @@ build: setup ## build the kernel and the host's tools
 run: build ## boot the kernel in QEMU: record, panic, reboot, recover, dump
 	@cargo run --quiet --release -p kernel -- $(MACHINE)
 
-test: setup-tests build check ## everything: checks, host tests of all crates, the kernel under QEMU
+test: setup-tests build check model ## everything: checks, host tests of all crates, the kernel under QEMU
 	AFTERGLOW_KERNEL='$(KERNEL)' cargo test $(HOST) --workspace
 
 check: setup ## formatting, lints and documentation, as far as their tools are installed
@@ -62,8 +63,40 @@ measure: build ## what an event costs, in instructions, exact and repeatable
 	@for cpu in max:0 cortex-a76:4 cortex-a72:4; do \
 		echo "$${cpu%:*}"; \
 		AFTERGLOW_APPEND='measure cycles=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
-			| sed -n '/^ticks per event/,/^$$/{/bytes/p}'; \
+			| sed -n '/^ticks per event/,/each event/{/^$$/!p}'; \
 	done
+
+nest: build ## an NMI that records, at every single instruction of recording
+	@for cpu in max:0 cortex-a72:4; do \
+		echo "$${cpu%:*}"; \
+		AFTERGLOW_APPEND='nest=400 events=0 tail=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} --smp 1 \
+			| sed -n '/^an NMI/,/^nest/p'; \
+	done
+
+bench: setup ## what an event and a recovery cost on this host, beside other rings
+	@cargo run --quiet --profile host $(HOST) -p bench -- $(ARGS)
+
+corruption: setup ## a million faults in full regions: what recovery notices, keeps, never tells wrongly (minutes)
+	@AFTERGLOW_FAULTS=$(or $(FAULTS),1300000) AFTERGLOW_SEED=$(or $(SEED),1) \
+		cargo test --quiet --profile host $(HOST) -p ring --test corruption -- --nocapture
+
+soak: setup ## crash points with many more states after each operation (an hour)
+	@export AFTERGLOW_CRASH_SAMPLES=$(or $(SAMPLES),512); \
+	cargo test --profile host $(HOST) -p ring --test crash_points -- --nocapture; \
+	cargo test --profile host $(HOST) -p kernel --test panic_crash_points -- --nocapture
+
+# A build of its own: every crate is compiled for the model.
+model: setup ## loom: every interleaving of writer, live reader and stop, within bounds
+	RUSTFLAGS='--cfg loom' cargo test --quiet --release $(HOST) --target-dir '$(BUILT)/loom' -p ring --test loom
+
+fuzz: setup ## fuzz recovery on stable Rust: make fuzz TIME=600 TARGET=structured
+	@scripts/setup.sh --fuzz
+	@scripts/fuzz.sh $(or $(TIME),60) $(TARGET)
+
+valgrind: setup ## recovery's tests on a machine that watches memory
+	@scripts/setup.sh --valgrind
+	@export "CARGO_TARGET_$$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)_RUNNER=valgrind -q --error-exitcode=9"; \
+	cargo test --quiet $(HOST) -p ring --test damage --test fuzz_corpus --test hostile --test life
 
 clean: ## remove everything that was built
 	cargo clean

@@ -22,15 +22,19 @@ tools=(
 )
 # Only with --tests. Place for: trace-cmd, babeltrace2.
 test_tools=()
+# Only with --fuzz, --valgrind.
+fuzz_tools=("c++ g++ builds libFuzzer")
+valgrind_tools=("valgrind valgrind runs tests on a machine that watches memory")
+more_tools=() # those of them that were asked for
 # Never an error, mentioned by --check only.
 optional_tools=("gdb-multiarch gdb-multiarch debugs the kernel" "cargo-clippy - lints" "rustfmt - formats")
 
 usage() {
     cat <<'END'
-Usage: scripts/setup.sh [--check] [--tests]
+Usage: scripts/setup.sh [--check] [--tests] [--fuzz] [--valgrind]
 Installs what this project needs and this machine lacks; prints nothing if that is nothing.
   --check   only list what is missing, with the fix; exit status 1 if anything is, 0 and no output if not
-  --tests   include what only the tests need
+  --tests   include what only the tests need; --fuzz and --valgrind what those commands need
   --help    this text
 Packages are installed by apt, as root or through sudo. TMPDIR says where the target's core is built, if it has to be.
 END
@@ -60,7 +64,7 @@ qemu_version() { qemu-system-aarch64 --version 2>/dev/null | sed -n '1s/.*versio
 
 survey_packages() {
     local tool command package why qemu
-    for tool in "${tools[@]}" "${test_tools[@]}"; do
+    for tool in "${tools[@]}" "${more_tools[@]}"; do
         read -r command package why <<<"$tool"
         command -v "$command" >/dev/null || lacks "$command: $why" "$package"
     done
@@ -118,7 +122,7 @@ report() {
     local tool command package why
     printf 'missing: %s\n' "${missing[@]}"
     [ "${#toolchain_problem[@]}" -eq 0 ] || printf '  fix: %s\n' "${toolchain_problem[@]:1}"
-    printf '  fix: %s\n' "scripts/setup.sh${with_tests:+ --tests}"
+    printf '  fix: %s\n' "scripts/setup.sh${with[*]:+ ${with[*]}}"
     for tool in "${optional_tools[@]}"; do
         read -r command package why <<<"$tool"
         command -v "$command" >/dev/null || printf 'optional: %s: %s\n' "$command" "$why"
@@ -271,11 +275,13 @@ install_packages() {
 
 # --- the whole -------------------------------------------------------------------------------------------------------
 
-with_tests='' check=''
+with=() check=''
 for argument; do
     case $argument in
     --check) check=yes ;;
-    --tests) with_tests=yes ;;
+    --tests) with+=("$argument") more_tools+=("${test_tools[@]}") ;;
+    --fuzz) with+=("$argument") more_tools+=("${fuzz_tools[@]}") ;;
+    --valgrind) with+=("$argument") more_tools+=("${valgrind_tools[@]}") ;;
     --help | -h) usage && exit ;;
     *)
         printf 'setup: error: unknown option %q\n' "$argument" >&2
@@ -284,7 +290,6 @@ for argument; do
         ;;
     esac
 done
-[ -n "$with_tests" ] || test_tools=()
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/setup-core.sh

@@ -11,6 +11,7 @@ use ring::escape::Escaped;
 use ring::format::{Geometry, id, tail_line};
 use ring::line::{LineSeed, load_text};
 use ring::merge::Merge;
+use ring::parity::Repaired;
 use ring::records::{BankState, Masked, PanicRecord, PanicSpace, StopOutcome, StopRecord};
 use ring::recover::{Bank, Item, Recovered};
 use ring::schema::{Description, Value, descriptions};
@@ -201,7 +202,7 @@ fn remarks(a: &Account, out: &mut impl Write) -> Result {
         }
     }
     if !a.is_final {
-        writeln!(out, "        the core was not closed in order: at least these")?;
+        writeln!(out, "        the core was not closed in order: what its bytes tell")?;
     }
     if a.beyond_commit > 0 && !a.is_final {
         writeln!(out, "        events beyond the commit word: {}", a.beyond_commit)?;
@@ -324,6 +325,26 @@ impl core::fmt::Display for Seconds {
     }
 }
 
+/// What parity has put back of one core's sub-buffers, in words.
+#[derive(Debug)]
+pub struct Repairs<'a>(pub &'a Repaired);
+
+impl core::fmt::Display for Repairs<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+        let Repaired { clean, corrected, lines, bytes, beyond, without } = *self.0;
+        let s = |count: u32| if count == 1 { "" } else { "s" };
+        write!(f, "{lines} line{} in {corrected} sub-buffer{} corrected", s(lines), s(corrected))?;
+        if bytes > 0 {
+            write!(f, " ({bytes} byte{})", s(bytes))?;
+        }
+        write!(f, ", {beyond} beyond repair, {clean} clean")?;
+        if without > 0 {
+            write!(f, ", {without} without parity")?;
+        }
+        Ok(())
+    }
+}
+
 /// The geometry in a line, for the first message about a region.
 #[must_use]
 pub fn describe(geometry: &Geometry) -> impl core::fmt::Display + use<> {
@@ -340,7 +361,11 @@ pub fn describe(geometry: &Geometry) -> impl core::fmt::Display + use<> {
                 g.bank_size >> 10,
                 g.cores,
                 g.ring()
-            )
+            )?;
+            if g.parity > 0 {
+                write!(f, ", {} parity lines for each", g.parity)?;
+            }
+            Ok(())
         }
     }
     Described(g)

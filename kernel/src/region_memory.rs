@@ -37,6 +37,22 @@ impl RegionMemory {
         unsafe { core::slice::from_raw_parts((self.base + at) as *const u8, size) }
     }
 
+    /// The bytes in a range, for repair. Empty where the range does not lie inside.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes there while the slice lives.
+    #[must_use]
+    pub unsafe fn bytes_mut(&self, at: u64, size: u64) -> &'static mut [u8] {
+        // SAFETY: as our caller promises.
+        let bytes = unsafe { self.bytes(at, size) };
+        let (at, size) = (bytes.as_ptr().addr(), bytes.len());
+        if size == 0 {
+            return &mut [];
+        }
+        // SAFETY: inside the region, as `bytes` has checked; nobody else's, as our caller promises.
+        unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size) }
+    }
+
     /// Size of the region in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -14,6 +14,7 @@ use ring::check::{Crc32c, Table};
 use ring::format::{BANKS_MAX, Geometry};
 use ring::records::{BankRecord, BankState};
 use ring::region::{Found, Header, inspect, rebuild};
+use ring::seams::Persist as _;
 use ring::writer::{CleanAt, Mode, Target, WhenFull, Writer};
 
 /// What this boot does, and what it may tell of the ones before.
@@ -64,7 +65,8 @@ pub fn take_over(info: &BootInfo, machine: &Machine) -> Taken {
 
 /// The header to go on with: the one that is there, one made of what a scan found, or a new one.
 fn header(machine: &Machine, bytes: &[u8], found: &Found, cores: u32) -> Header {
-    let wanted = match Geometry::new(machine.region.size(), machine.options.banks, cores) {
+    let plain = Geometry::new(machine.region.size(), machine.options.banks, cores);
+    let wanted = match plain.and_then(|plain| plain.with_parity(machine.options.parity.lines())) {
         Ok(wanted) => wanted,
         Err(error) => unable(&error),
     };
@@ -154,6 +156,26 @@ fn boot_id(info: &BootInfo, machine: &Machine, boot: u64) -> u32 {
     id = Table.bytes(id, machine.tree.kaslr_seed());
     // 0 is the header lines' own.
     Table.u64(id, arch::timer::now()).max(1)
+}
+
+/// Puts back what the parity of a crashed bank still knows, before anybody reads it, and says what that was.
+pub fn repair_bank(memory: &RegionMemory, geometry: &Geometry, bank: u32, record: &BankRecord) {
+    if geometry.parity == 0 {
+        return;
+    }
+    // SAFETY: called for banks that this boot does not record into; what inspected the region has looked away.
+    let bytes = unsafe { memory.bytes_mut(geometry.bank(bank), geometry.bank_size) };
+    let mut changed = 0;
+    for core in 0..geometry.cores {
+        let repaired = ring::parity::repair(bytes, geometry, record, core, CpuCrc::new());
+        say!("  core {core}: parity: {}", dump::Repairs(&repaired));
+        changed += repaired.lines;
+    }
+    if changed > 0 {
+        // So that it is done for good: nobody may have to do it again from less.
+        memory.clean(geometry.bank(bank), geometry.linux_size);
+        memory.complete();
+    }
 }
 
 /// The region again, for what else there is to say about it.

@@ -6,7 +6,7 @@ use crate::console::Stdout;
 use crate::dump::{SCHEMA_SPACE, Tail, dump};
 use crate::ending::{self, Status, power_off};
 use crate::region_memory::CpuCrc;
-use crate::take_over::{Taken, bank_bytes};
+use crate::take_over::{Taken, bank_bytes, repair_bank};
 use crate::{command_line, life, record, say};
 use alloc::vec;
 use ring::records::BankState;
@@ -23,6 +23,7 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
     let mut schema = vec![0; SCHEMA_SPACE];
     for (number, record) in &taken.crashes {
         say!("\ncrash in bank {number}:");
+        repair_bank(&machine.region, &taken.geometry, *number, record);
         let bytes = bank_bytes(&machine.region, &taken.geometry, *number);
         let Some(bank) = Bank::new(bytes, taken.geometry, *record, CpuCrc::new()) else { continue };
         if machine.options.die == Die::PanicInDump && taken.boots_before == 1 {

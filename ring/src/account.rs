@@ -23,7 +23,8 @@ pub struct Account {
     pub unfinished: u64,
     /// Refusals by cause, in the order of [`Refused::ALL`]; of the discarded ones those still there.
     pub refused: [u64; 7],
-    /// The numbers are those of the core's last moment. If not, more may have been attempted.
+    /// The numbers are those of the core's last moment. If not, they are what its bytes tell: more may have been attempted
+    /// of which nothing is left, and a hole of which nothing tells how many events it was counts as one.
     pub is_final: bool,
     /// Recovered events behind the commit word.
     pub beyond_commit: u64,

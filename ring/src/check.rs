@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn the_instruction_and_the_table_agree() {
         let Some(fast) = Instruction::detect() else { return };
-        let bytes: [u8; 1000] = core::array::from_fn(|i| (i * 73 ^ i >> 3) as u8);
+        let bytes: [u8; 1000] = core::array::from_fn(|i| ((i * 73) ^ (i >> 3)) as u8);
         for start in 0..9 {
             for end in start..bytes.len() {
                 assert_eq!(fast.bytes(7, &bytes[start..end]), Table.bytes(7, &bytes[start..end]), "{start}..{end}");

@@ -4,6 +4,8 @@ use crate::linux;
 
 /// Version of this format.
 pub const VERSION: u32 = 1;
+/// Version of a region with parity: its places are others, so that readers of version 1 must not go on.
+pub const VERSION_PARITY: u32 = 2;
 /// First eight bytes of both headers: `AFTRGLOW`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"AFTRGLOW");
 
@@ -154,6 +156,8 @@ pub struct Geometry {
     pub linux_size: u64,
     /// Sub-buffers per core, Linux's reader's page included.
     pub subbufs: u64,
+    /// Parity lines per sub-buffer ([`crate::parity`]); 0: none.
+    pub parity: u32,
 }
 
 /// Why there is no such geometry.
@@ -165,6 +169,8 @@ pub enum GeometryError {
     Banks,
     /// No cores, or more than [`CORES_MAX`].
     Cores,
+    /// No such number of parity lines ([`crate::parity::CHOICES`]).
+    Parity,
     /// A bank would be too small for three sub-buffers per core: fewer banks or a larger region are needed.
     TooSmall,
 }
@@ -180,6 +186,7 @@ impl core::fmt::Display for GeometryError {
             ),
             Self::Banks => write!(f, "the number of banks must be from 1 to {BANKS_MAX}"),
             Self::Cores => write!(f, "the number of cores must be from 1 to {CORES_MAX}"),
+            Self::Parity => f.write_str("the number of parity lines must be 0, 2, 4 or 8"),
             Self::TooSmall => f.write_str(
                 "the region is too small for so many banks and cores: take fewer banks (banks=) or a larger region",
             ),
@@ -213,8 +220,37 @@ impl Geometry {
         let linux_size = bank_size - tail_size(cores);
         match linux::subbufs(linux_size, cores as u64) {
             None => Err(GeometryError::TooSmall),
-            Some(subbufs) => Ok(Self { region_size, banks, cores, bank_size, linux_size, subbufs }),
+            Some(subbufs) => Ok(Self { region_size, banks, cores, bank_size, linux_size, subbufs, parity: 0 }),
         }
+    }
+
+    /// The same with so many parity lines per sub-buffer: they take their room from the sub-buffers.
+    ///
+    /// # Errors
+    /// [`GeometryError`] where there is no such number of lines, or a bank would be too small.
+    pub const fn with_parity(self, lines: u32) -> Result<Self, GeometryError> {
+        if !matches!(lines, 0 | 2 | 4 | 8) {
+            return Err(GeometryError::Parity);
+        }
+        let Self { region_size, banks, cores, bank_size, .. } = self;
+        let room = bank_size - tail_size(cores);
+        // So much for each sub-buffer that fits beside it; the rest cannot hold more than that many.
+        let each = if lines == 0 { 0 } else { (1 + lines as u64) * LINE_SIZE };
+        let parity_size = (room * each).div_ceil(linux::SUBBUF_SIZE + each).next_multiple_of(linux::SUBBUF_SIZE);
+        if room <= parity_size {
+            return Err(GeometryError::TooSmall);
+        }
+        let linux_size = room - parity_size;
+        match linux::subbufs(linux_size, cores as u64) {
+            None => Err(GeometryError::TooSmall),
+            Some(subbufs) => Ok(Self { region_size, banks, cores, bank_size, linux_size, subbufs, parity: lines }),
+        }
+    }
+
+    /// The version of the format that such a region has: the lowest that can read it.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        if self.parity == 0 { VERSION } else { VERSION_PARITY }
     }
 
     /// Where header A begins.
@@ -248,6 +284,13 @@ impl Geometry {
     #[must_use]
     pub const fn tail(&self, line: u32) -> u64 {
         self.linux_size + line as u64 * LINE_SIZE
+    }
+
+    /// The line of the tail that says what the parity lines behind it cover: those of a core's sub-buffer.
+    #[must_use]
+    pub const fn parity_line(&self, core: u32, sequence: u64) -> u32 {
+        let subbuf = core as u64 * self.ring() + sequence % self.ring();
+        (tail_size(self.cores) / LINE_SIZE + subbuf * (1 + self.parity as u64)) as u32
     }
 
     /// The line of the tail that holds a core's counters ([`tail_line::COUNTERS`]) or stop ([`tail_line::STOP`]).
@@ -328,6 +371,25 @@ mod tests {
         assert!(g.bank(3) + g.bank_size <= g.header_b());
         assert!(g.subbufs > 120);
         assert!(g.subbuf(3, g.ring() - 1) + linux::SUBBUF_SIZE <= g.linux_size);
+    }
+
+    #[test]
+    fn parity_lines_lie_behind_the_tail_and_inside_the_bank() {
+        for pages in (32..2000).step_by(7) {
+            for (cores, lines) in [(1, 2), (2, 4), (4, 8), (8, 4), (64, 8), (3, 0)] {
+                let Ok(plain) = Geometry::new(pages * 4096, 1 + pages as u32 % 4, cores) else { continue };
+                let Ok(g) = plain.with_parity(lines) else { continue };
+                assert_eq!(g.bank_size, plain.bank_size);
+                let last = g.parity_line(cores - 1, g.ring() - 1) + lines;
+                assert!(g.tail(last) + LINE_SIZE <= g.bank_size || lines == 0, "{g:?}");
+                assert!(g.parity_line(0, 0) >= Geometry::core_line(cores - 1, tail_line::PER_CORE - 1));
+                assert_eq!(g.linux_size % linux::SUBBUF_SIZE, 0);
+                assert_eq!(g == plain, lines == 0);
+            }
+        }
+        let small = Geometry::new(64 << 10, 1, 1).unwrap();
+        assert_eq!(small.with_parity(3), Err(GeometryError::Parity));
+        assert_eq!(Geometry::new(128 << 10, 4, 1).and_then(|g| g.with_parity(8)), Err(GeometryError::TooSmall));
     }
 
     #[test]

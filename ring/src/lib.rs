@@ -17,6 +17,7 @@
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
 //! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
 //! | [`live`] | reading it from another core meanwhile |
+//! | [`parity`] | repairing, if asked for |
 //! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
@@ -39,6 +40,7 @@ pub mod linux;
 pub mod live;
 pub mod local;
 pub mod merge;
+pub mod parity;
 pub mod point;
 pub mod policy;
 pub mod position;

@@ -78,32 +78,18 @@ pub struct Follower<M, C> {
     copied: u32,
     /// Time of the event before.
     time: u64,
-    /// Number of the next event among all that its core reserved; not yet known before the first sub-buffer.
-    index: Option<u64>,
+    /// Number of the next event among all that its core reserved.
+    index: u64,
     page: [u8; SUBBUF_SIZE as usize],
 }
 
 impl<M: Observe, C: Crc32c> Follower<M, C> {
-    /// Follows a core from the oldest event that is still there.
+    /// Follows a core from its first event on: what has been overwritten by now is told as missed.
     pub fn new(memory: M, crc: C, target: Target) -> Self {
         let seed = seed(target.boot_id, target.core as u16);
         let page = [0; SUBBUF_SIZE as usize];
-        let mut new = Self {
-            memory,
-            crc,
-            target,
-            seed,
-            sequence: 0,
-            word: FIRST_WORD,
-            copied: FIRST_WORD,
-            time: 0,
-            index: None,
-            page,
-        };
-        if let Some(newest) = new.newest() {
-            new.go_to((newest + 1).saturating_sub(new.target.geometry.ring()));
-        }
-        new
+        let start = FIRST_WORD;
+        Self { memory, crc, target, seed, sequence: 0, word: start, copied: start, time: 0, index: 0, page }
     }
 
     /// The sub-buffer that its core has begun last; `None` before it has begun any.
@@ -184,8 +170,8 @@ impl<M: Observe, C: Crc32c> Follower<M, C> {
             return Copied::Whole;
         }
         self.time = tag.time_ns;
-        let missed = self.index.map_or(0, |index| tag.reserved.saturating_sub(index));
-        self.index = Some(tag.reserved);
+        let missed = tag.reserved.saturating_sub(self.index);
+        self.index = tag.reserved;
         if missed > 0 { Copied::After(missed) } else { Copied::Whole }
     }
 
@@ -241,7 +227,7 @@ impl<M: Observe, C: Crc32c> Follower<M, C> {
         let word = self.word;
         self.time = framed.time.after(self.time);
         self.word = framed.end(word);
-        self.index = self.index.map(|index| index + 1);
+        self.index += 1;
         let data = self.page.get(4 * framed.data as usize..4 * self.word as usize - CHECK_SIZE).unwrap_or(&[]);
         let (common, fields) = data.split_first_chunk::<COMMON_HEADER>().unwrap_or((&[0; COMMON_HEADER], &[]));
         Recovered {

@@ -2,7 +2,8 @@
 
 /// Why an event was refused. Each refusal is counted by its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+// As wide as a register: beside a narrower one the compiler copies a slot byte by byte.
+#[repr(u64)]
 pub enum Refused {
     /// Its fields exceed [`FIELDS_MAX`](crate::format::FIELDS_MAX).
     TooLarge = 0,

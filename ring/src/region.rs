@@ -4,7 +4,8 @@
 //! costs something only when it is lost twice. A writer finishes and cleans one copy before it begins the other.
 
 use crate::format::{
-    BANKS_MAX, CORES_MAX, Geometry, HEADER_SIZE, LINE_SIZE, MAGIC, REGION_SIZE_MIN, VERSION, domain, header_line,
+    BANKS_MAX, CORES_MAX, Geometry, HEADER_SIZE, LINE_SIZE, MAGIC, REGION_SIZE_MIN, VERSION, VERSION_PARITY, domain,
+    header_line,
 };
 use crate::line::{Line, LineSeed};
 use crate::records::{BankRecord, BankState};
@@ -98,7 +99,7 @@ impl Header {
             };
             let g = &self.geometry;
             put(
-                Line::default().u64(MAGIC).u32(VERSION).u32(g.banks).u64(g.region_size).u32(g.cores),
+                Line::default().u64(MAGIC).u32(g.version()).u32(g.banks).u64(g.region_size).u32(g.cores).u32(g.parity),
                 header_line::IDENTITY,
             );
             put(Line::default().u64(self.boot).u32(self.crashes_in_a_row), header_line::LIFE);
@@ -152,11 +153,13 @@ pub fn inspect(region: &[u8]) -> Found {
         return without_headers(region);
     }
     let version = identity.take_u32();
-    if version != VERSION {
+    if ![VERSION, VERSION_PARITY].contains(&version) {
         return Found::OtherVersion(version);
     }
     let (banks, region_size, cores) = (identity.take_u32(), identity.take_u64(), identity.take_u32());
-    let geometry = match Geometry::new(region_size, banks, cores) {
+    // Version 1 has no parity, whatever stands in the free bytes of its line.
+    let parity = if version == VERSION_PARITY { identity.take_u32() } else { 0 };
+    let geometry = match Geometry::new(region_size, banks, cores).and_then(|plain| plain.with_parity(parity)) {
         Ok(geometry) if region_size == size => geometry,
         _ => return Found::OtherGeometry { region_size, banks, cores },
     };

@@ -3,6 +3,7 @@
 use crate::check::{Crc32c, Table};
 use crate::format::{BANKS_MAX, CORES_MAX, DATA_END, Geometry, domain, tag};
 use crate::linux::SUBBUF_SIZE;
+use crate::parity;
 use crate::region::bank_record_of;
 
 /// What a sub-buffer's tag says.
@@ -86,17 +87,23 @@ pub fn geometry(region: &[u8]) -> Option<(Geometry, u32)> {
         used += 1;
     }
     let samples = samples.get(..used)?;
-    let mut best: Option<(usize, Geometry)> = None;
-    for banks in 1..=BANKS_MAX {
-        for cores in 1..=CORES_MAX {
-            let Ok(geometry) = Geometry::new(region.len() as u64, banks, cores) else { continue };
-            let explained = samples.iter().filter(|(at, tag)| stands_right(&geometry, *at, tag)).count();
-            if explained > best.map_or(0, |(most, _)| most) {
-                best = Some((explained, geometry));
+    let mut best: Option<(usize, usize, Geometry)> = None;
+    for lines in parity::CHOICES {
+        for banks in 1..=BANKS_MAX {
+            for cores in 1..=CORES_MAX {
+                let plain = Geometry::new(region.len() as u64, banks, cores);
+                let Ok(geometry) = plain.and_then(|plain| plain.with_parity(lines)) else { continue };
+                // A geometry with parity must have its checked lines where it says: two witnesses for each sub-buffer.
+                let is_right = |at, tag| stands_right(&geometry, at, tag) && has_parity(region, &geometry, at, tag);
+                let explained = samples.iter().filter(|(at, tag)| is_right(*at, tag)).count();
+                let witnesses = if lines == 0 { explained } else { 2 * explained };
+                if witnesses > best.map_or(0, |(most, ..)| most) {
+                    best = Some((witnesses, explained, geometry));
+                }
             }
         }
     }
-    let (explained, geometry) = best?;
+    let (_, explained, geometry) = best?;
     (2 * explained > used).then_some((geometry, total as u32))
 }
 
@@ -104,6 +111,15 @@ pub fn geometry(region: &[u8]) -> Option<(Geometry, u32)> {
 fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
     let Some(in_banks) = at.checked_sub(geometry.bank(0)) else { return false };
     tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)
+}
+
+/// Whether the parity of a sub-buffer that stands right stands where the geometry puts it; a geometry without any has it.
+fn has_parity(region: &[u8], geometry: &Geometry, at: u64, tag: &Tag) -> bool {
+    if geometry.parity == 0 {
+        return true;
+    }
+    let bank = geometry.bank(((at - geometry.bank(0)) / geometry.bank_size) as u32) as usize;
+    region.get(bank..).is_some_and(|bank| parity::is_witness(bank, geometry, tag.boot_id, tag.core, tag.sequence))
 }
 
 /// The boot id of a bank's newest boot, from its sub-buffers: the one under which the bank's tail verifies, else the first

@@ -78,15 +78,41 @@ primary_entry:
 2:  wfi                         // a relocation of another kind: a broken link, nothing can work
     b       2b
 3:
+    // Most of them come packed (RELR): an even word is the place of a pointer, an odd one a map of the 63 words behind the
+    // last place. *(place + delta) += delta.
+    adrp    x1, __relr_start
+    add     x1, x1, :lo12:__relr_start
+    adrp    x2, __relr_end
+    add     x2, x2, :lo12:__relr_end
+4:  cmp     x1, x2
+    b.hs    8f
+    ldr     x4, [x1], #8
+    tbnz    x4, #0, 5f
+    add     x3, x4, x0
+    ldr     x5, [x3]
+    add     x5, x5, x0
+    str     x5, [x3], #8
+    b       4b
+5:  mov     x6, x3
+    add     x3, x3, #504
+6:  lsr     x4, x4, #1
+    cbz     x4, 4b
+    tbz     x4, #0, 7f
+    ldr     x5, [x6]
+    add     x5, x5, x0
+    str     x5, [x6]
+7:  add     x6, x6, #8
+    b       6b
+8:
     adrp    x1, __bss_start
     add     x1, x1, :lo12:__bss_start
     adrp    x2, __bss_end
     add     x2, x2, :lo12:__bss_end
-4:  cmp     x1, x2
-    b.hs    5f
+9:  cmp     x1, x2
+    b.hs    10f
     stp     xzr, xzr, [x1], #16
-    b       4b
-5:
+    b       9b
+10:
     // Exceptions on SP_EL1, code on SP_EL0; block 0 is the boot core's.
     adrp    x0, {cores}
     add     x0, x0, :lo12:{cores}

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use qemu::Image;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,7 +24,10 @@ impl Size {
             ("memory beside the image", beside),
             ("memory in all", image.memory_size()),
         ] {
-            println!("{what:<26} {:>8} bytes {:>6} KiB", size, size.div_ceil(1024));
+            // Whoever reads only the first line has read what was wanted.
+            if writeln!(std::io::stdout(), "{what:<26} {size:>8} bytes {:>6} KiB", size.div_ceil(1024)).is_err() {
+                break;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

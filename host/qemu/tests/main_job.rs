@@ -147,7 +147,7 @@ fn a_panic_inside_the_panic_path_ends_in_the_reset_and_both_are_told() {
 fn a_reset_without_a_panic_is_called_what_it_is() {
     let outcome = run(&machine("die=reset events=500 tail=2"), 0);
     says(&outcome, "boot 1 ended in a reset without a word");
-    says(&outcome, "at least these");
+    says(&outcome, "what its bytes tell");
     assert!(tables(&outcome.console)[0].accounts.iter().all(Account::sum_holds), "{}", outcome.story());
 }
 

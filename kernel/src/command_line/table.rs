@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::values::{
-    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Payload, ReserveMem, Stop, Tail, Value, YES_OR_NO,
+    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Parity, Payload, ReserveMem, Stop, Tail, Value, YES_OR_NO,
 };
 
 /// One option of the table.
@@ -62,6 +62,8 @@ options! {
     clean: Clean = Clean::Panic, Clean::EXPECTED;
     /// When a core's bank is full: overwrite the oldest events or drop the newest.
     full: Full = Full::Overwrite, Full::EXPECTED;
+    /// Parity lines for each sub-buffer: with n of them the next boot puts back n/2 damaged lines of 64, mostly n-1. 0 is off.
+    parity: Parity = Parity::Off, Parity::EXPECTED;
     /// The means by which a panic stops the other cores; auto takes the best there is.
     stop: Stop = Stop::Auto, Stop::EXPECTED;
     /// Microseconds between two ticks of a core's timer: how long a core takes to see the stop word.

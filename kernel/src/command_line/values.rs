@@ -187,6 +187,18 @@ choices! {
         Drop = "drop",
     }
 
+    /// Parity lines for each sub-buffer.
+    Parity {
+        /// None.
+        Off = "0",
+        /// Two: one damaged line is put back.
+        Two = "2",
+        /// Four: two, mostly three.
+        Four = "4",
+        /// Eight: four, mostly seven.
+        Eight = "8",
+    }
+
     /// By which means a panic stops the other cores.
     Stop {
         /// The best that the machine has.
@@ -223,6 +235,14 @@ choices! {
         PowerOff = "poweroff",
         /// The machine stays as it is.
         Halt = "halt",
+    }
+}
+
+impl Parity {
+    /// How many lines that is.
+    #[must_use]
+    pub const fn lines(self) -> u32 {
+        ring::parity::CHOICES[self as usize]
     }
 }
 

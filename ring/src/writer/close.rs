@@ -5,6 +5,7 @@ use crate::check::Crc32c;
 use crate::format::{DATA_END, Geometry, domain, tag, tail_line};
 use crate::line::LineSeed;
 use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE};
+use crate::parity;
 use crate::position::Position;
 use crate::records::Counters;
 use crate::scan::tag_check_by;
@@ -73,9 +74,13 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         self.point_linux_at_oldest(position.sequence());
         let counters = Counters { last: true, in_flight: in_flight as u32, ..self.counters_at_position(position) };
         self.write_counters(counters);
+        let oldest = (position.sequence() + 1).saturating_sub(self.ring);
+        let open = Position::from_bits(self.state.published.get()).sequence().max(oldest);
+        parity::cover(&self.memory, self.crc, &self.target, open..position.sequence() + 1);
         self.memory.begin();
-        let from = self.state.cleaned.get().max((position.sequence() + 1).saturating_sub(self.ring));
+        let from = self.state.cleaned.get().max(oldest);
         let mut lines = self.memory.clean(self.cpu_header(), linux::CPU_HEADER);
+        lines += parity::clean(&self.memory, &self.target, from..position.sequence() + 1);
         for sequence in from..=position.sequence() {
             lines += self.memory.clean(self.subbuf(sequence), SUBBUF_SIZE);
         }

@@ -5,6 +5,7 @@ use crate::check::Crc32c;
 use crate::event::{self, DELTA_BITS, END_OF_DATA, Frame, Shape, TIME_WORDS};
 use crate::format::{DATA_END, tag};
 use crate::linux::{self, SUBBUF_COMMIT, SUBBUF_SIZE, SUBBUF_TIME};
+use crate::parity;
 use crate::point::{Point, reach};
 use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
 use crate::records::Counters;
@@ -188,6 +189,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         if position.sequence() != published.sequence() {
             self.point_linux_at_newest(position.sequence());
         }
+        parity::cover(&self.memory, self.crc, &self.target, published.sequence()..position.sequence());
         match self.mode.clean_at {
             CleanAt::Panic => return,
             CleanAt::SubBuffer => {
@@ -208,6 +210,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         }
         if position.sequence() != published.sequence() {
             self.state.cleaned.set(position.sequence());
+            parity::clean(&self.memory, &self.target, published.sequence()..position.sequence());
             self.memory.clean(self.subbuf(position.sequence()), linux::SUBBUF_HEADER);
             self.memory.clean(self.subbuf(position.sequence()) + DATA_END, tag::SIZE);
             self.memory.clean(self.cpu_header(), linux::CPU_HEADER);

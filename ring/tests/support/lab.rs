@@ -215,7 +215,6 @@ impl Lab {
             bank: self.bank,
             header: self.header,
             closed: self.closed.borrow().clone(),
-            wrong: RefCell::default(),
         }
     }
 
@@ -336,17 +335,6 @@ impl Fact {
     }
 }
 
-/// Faults that are known. What they explain is counted and shown; everything else is asserted. It must become empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Open {
-    /// An event in an untagged sub-buffer behind one that left no trace is not looked for.
-    BehindNoTrace,
-    /// Behind a discarded event that had no delta times are one nanosecond late.
-    GivenUpWithoutDelta,
-    /// Where nothing tells how many events there were, a hole counts as one that was attempted.
-    HoleCounted,
-}
-
 /// The region as the cores see it after so many operations.
 #[derive(Debug)]
 pub struct Moment<'a> {
@@ -367,18 +355,12 @@ pub struct Life {
     bank: u32,
     header: Header,
     closed: Vec<Option<u64>>,
-    /// Faults met: how often, and the first time.
-    wrong: RefCell<BTreeMap<Open, (u64, String)>>,
 }
 
 impl Life {
     /// Resets it at every operation, and judges what is left.
     pub fn crash(&self, effort: Effort) -> Count {
-        let count = every_reset(&self.before, &self.operations, self.from, effort, |reset| self.judge(reset));
-        for (open, (times, first)) in self.wrong.borrow().iter() {
-            println!("    open: {open:?} in {times} states, first {first}");
-        }
-        count
+        every_reset(&self.before, &self.operations, self.from, effort, |reset| self.judge(reset))
     }
 
     /// Judges what a reset left: what reached memory is there, nothing is invented, no claim is wrong.
@@ -391,17 +373,6 @@ impl Life {
         for core in 0..g.cores {
             self.judge_core(reset, &bank, core);
         }
-    }
-
-    /// Asserts what must hold, or counts it where a known fault explains it.
-    fn claim(&self, holds: bool, known: Option<Open>, what: impl Fn() -> String) {
-        if holds {
-            return;
-        }
-        let Some(open) = known else { panic!("{}", what()) };
-        let mut wrong = self.wrong.borrow_mut();
-        let (count, _) = wrong.entry(open).or_insert_with(|| (0, what()));
-        *count += 1;
     }
 
     fn judge_core(&self, reset: &Reset<'_>, bank: &Bank<'_, Fast>, core: u32) {
@@ -422,9 +393,7 @@ impl Life {
             if event.time_is_certain {
                 let (from, to) = fact.begun.times;
                 let is_right = (from..=to).contains(&event.time_ns);
-                let given_up = self.facts.iter().filter(|f| f.begun.discarded && f.sequence == event.sequence).count();
-                let open = (event.time_ns <= to + given_up as u64).then_some(Open::GivenUpWithoutDelta);
-                self.claim(is_right, open, || format!("{}: a wrong time is called certain: {from}..={to}", what()));
+                assert!(is_right, "{}: a wrong time is called certain: {from}..={to}", what());
                 assert!(event.time_ns >= time, "{}: a time goes back", what());
                 time = event.time_ns;
             }
@@ -435,16 +404,14 @@ impl Life {
         let own = || self.facts.iter().filter(|fact| fact.begun.core == core);
         for fact in own().filter(|fact| !fact.begun.discarded && fact.reached(reset)) {
             let is_found = found.contains_key(&fact.begun.number);
-            let open = (fact.sequence >= ring.sequences().end).then_some(Open::BehindNoTrace);
-            self.claim(is_found, open, || format!("{}: not recovered: {:?}", what(), fact.begun));
+            assert!(is_found, "{}: not recovered: {:?}", what(), fact.begun);
         }
         assert!(account.sum_holds(), "{}: the sum", what());
         assert_eq!(account.recovered, found.len() as u64, "{}", what());
         let begun = own().filter(|fact| fact.begun.begin < reset.done).count() as u64;
-        // As many too many as there are holes, at most.
-        let holes = account.unfinished + account.damaged();
-        let open = (!account.is_final && account.attempted <= begun + holes).then_some(Open::HoleCounted);
-        self.claim(account.attempted <= begun, open, || format!("{}: only {begun} were begun", what()));
+        // Of a core that was not stopped in order: as many too many as there are holes, at most.
+        let holes = if account.is_final { 0 } else { account.unfinished + account.damaged() };
+        assert!(account.attempted <= begun + holes, "{}: only {begun} were begun", what());
         if account.is_final {
             let begun = self.closed[core as usize].expect("closed");
             // A writer that was stopped before its claim was not there yet.

@@ -58,8 +58,13 @@ pub type TestWriter<'m> = Writer<&'m Ram, StepClock, Table>;
 
 /// Boots: formats the region or goes on in it, and returns the header and the bank to record into.
 pub fn boot(ram: &Ram, banks: u32, cores: u32, boot_id: u32) -> (Header, u32) {
+    boot_into(ram, Geometry::new(ram.cached().len() as u64, banks, cores).expect("a geometry"), boot_id)
+}
+
+/// The same with a geometry of one's own.
+pub fn boot_into(ram: &Ram, geometry: Geometry, boot_id: u32) -> (Header, u32) {
     let bytes = ram.cached();
-    let geometry = Geometry::new(bytes.len() as u64, banks, cores).expect("a geometry");
+    let cores = geometry.cores;
     let mut header = match inspect(&bytes) {
         Found::Valid(header) => header,
         Found::Scanned { geometry, .. } => ring::region::rebuild(&bytes, geometry),
