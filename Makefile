@@ -87,7 +87,7 @@ soak: setup ## crash points with many more states after each operation (an hour)
 
 # A build of its own: every crate is compiled for the model.
 model: setup ## loom: every interleaving of writer, live reader and stop, within bounds
-	RUSTFLAGS='--cfg loom' cargo test --quiet --release $(HOST) --target-dir '$(BUILT)/loom' -p ring --test loom
+	RUSTFLAGS='--cfg loom' CARGO_PROFILE_RELEASE_LTO=off cargo test --quiet --release $(HOST) --target-dir '$(BUILT)/loom' -p ring --test loom
 
 fuzz: setup ## fuzz recovery on stable Rust: make fuzz TIME=600 TARGET=structured
 	@scripts/setup.sh --fuzz

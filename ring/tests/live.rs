@@ -62,6 +62,32 @@ impl Observe for Shared {
     }
 }
 
+/// A reader that now and then stands still in the middle of a copy until the writer has gone on by some events: how far
+/// it is overtaken depends on no machine's speed.
+struct Halting<'m> {
+    memory: &'m Shared,
+    written: &'m AtomicU64,
+    done: &'m AtomicBool,
+    random: Cell<u64>,
+}
+
+impl Observe for Halting<'_> {
+    fn observe_u32(&self, at: u64) -> u32 {
+        let random = self.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random.set(random);
+        if (random >> 32).is_multiple_of(1500) {
+            let until = self.written.load(Ordering::Relaxed) + (random >> 48) % 300;
+            while self.written.load(Ordering::Relaxed) < until && !self.done.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        }
+        self.memory.observe_u32(at)
+    }
+    fn observe_u64(&self, at: u64) -> u64 {
+        self.memory.observe_u64(at)
+    }
+}
+
 impl Persist for Shared {
     fn clean(&self, _: u64, _: u64) -> u64 {
         0
@@ -138,6 +164,44 @@ fn a_follower_on_another_thread_sees_every_event_once_or_counts_it_as_missed() {
         let way = race(60_000, slowly);
         assert_eq!((way.next, way.seen + way.missed), (60_000, 60_000), "slowly: {slowly}");
         assert!(way.seen > 0 && (!slowly || way.missed > 0), "{} seen, {} missed", way.seen, way.missed);
+    }
+}
+
+/// As many sub-buffers as these cores leave to each in the region.
+fn target_of(cores: u32) -> Target {
+    Target { geometry: Geometry::new(SIZE, 1, cores).unwrap(), ..target() }
+}
+
+#[test]
+fn a_follower_that_is_overtaken_in_the_middle_of_its_copies_counts_exactly() {
+    const EVENTS: u64 = 100_000;
+    let cores = (1..8).filter(|cores| Geometry::new(SIZE, 1, *cores).is_ok()).max().unwrap();
+    assert_eq!(target_of(cores).geometry.ring(), 2);
+    for (target, seed) in (1..4).flat_map(|seed| [(target_of(1), seed), (target_of(cores), seed)]) {
+        let memory = Shared::new(SIZE);
+        let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
+        let way = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let w = Writer::new(&memory, StepClock::new(1000, 7), Table, target, Mode::default());
+                for number in 0..EVENTS {
+                    w.record(&Numbered { number, padding: number as usize % 90 }).unwrap();
+                    written.store(number + 1, Ordering::Relaxed);
+                }
+                done.store(true, Ordering::Release);
+            });
+            let reader = Halting { memory: &memory, written: &written, done: &done, random: Cell::new(seed) };
+            let mut way = Way::default();
+            let mut follower = Follower::new(&reader, Table, target);
+            loop {
+                let is_over = done.load(Ordering::Acquire);
+                if !way.step(&mut follower) && is_over {
+                    break;
+                }
+            }
+            way
+        });
+        assert_eq!((way.next, way.seen + way.missed), (EVENTS, EVENTS));
+        assert!(way.seen > 0 && way.missed > 0, "{} seen, {} missed", way.seen, way.missed);
     }
 }
 

@@ -18,6 +18,7 @@ use loom::thread;
 use region::{Believing, Marked, Orders, PER_SUBBUF, Prepared, REGION, Shared, Ticks};
 use ring::check::{Crc32c, Table};
 use ring::live::{Follower, Seen};
+use ring::point::Point;
 use ring::writer::{CleanAt, Mode, Refused, Writer};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -162,6 +163,43 @@ fn an_overtaken_reader_is_told_how_many_it_missed_and_nothing_of_two_laps() {
 #[should_panic(expected = "not the next event")]
 fn without_the_check_an_overtaken_reader_takes_one_lap_for_the_other() {
     overtaken("laps, no check", Believing);
+}
+
+/// An interrupt records between the claim of a new sub-buffer and its opening: its event lies over the one that the
+/// reader wants before anything says that the old lap is gone. The second look is fooled on any machine.
+fn overtaken_by_an_interrupt<C: Crc32c + Send + Sync + 'static>(name: &'static str, crc: C) {
+    let image = prepared(&EMPTY, Prepared::empty);
+    model(name, 2, move || {
+        let memory = Shared::new(&REGION, Orders::default(), image);
+        let writer = Arc::new(Writer::new(memory, Ticks::new(0), crc, image.target, Mode::default()));
+        let mut follower = Follower::new(memory, crc, image.target);
+        let mut told = Told::default();
+        for number in 0..4 {
+            assert_eq!(writer.record(&Marked(number)), Ok(()));
+            assert!(number > 0 || told.ask(&mut follower));
+        }
+        let core = thread::spawn(move || {
+            let nested = writer.clone();
+            let interrupt = move || assert_eq!(nested.record(&Marked(5)), Ok(()));
+            ring::fake::interrupt::at(Point::SwitchClaimed, 0, Box::new(interrupt));
+            assert_eq!(writer.record(&Marked(4)), Ok(()));
+        });
+        told.ask(&mut follower);
+        core.join().expect("the writer");
+        while told.ask(&mut follower) {}
+        assert_eq!(told.next, 6, "not all was told or missed");
+    });
+}
+
+#[test]
+fn an_event_under_that_of_an_interrupt_is_missed_and_counted() {
+    overtaken_by_an_interrupt("interrupt", Table);
+}
+
+#[test]
+#[should_panic(expected = "left: ")]
+fn without_the_check_an_event_under_that_of_an_interrupt_is_told_as_if_it_were_whole() {
+    overtaken_by_an_interrupt("interrupt, no check", Believing);
 }
 
 /// One core records; another closes its ring in the middle of whatever it does, since it did not answer. It goes on.
