@@ -2,7 +2,8 @@
 
 mod support;
 use ring::fake::Ram;
-use ring::format::FIELDS_MAX;
+use ring::format::{FIELDS_MAX, MAGIC, domain, header_line};
+use ring::line::{Line, LineSeed};
 use ring::region::{Found, inspect};
 use ring::verdict::Verdict;
 use ring::writer::{Mode, Refused, WhenFull};
@@ -268,4 +269,17 @@ fn regions_that_are_not_ours_are_told_apart() {
     let rebuilt = ring::region::rebuild(&headless, geometry);
     assert_eq!(rebuilt.banks()[bank as usize], header.banks()[bank as usize]);
     assert_eq!(rebuilt.boot, 1);
+}
+
+#[test]
+fn a_region_of_another_version_is_named_and_not_read() {
+    let ram = Ram::new(SIZE);
+    let (header, _) = boot(&ram, 2, 2, BOOT_ID);
+    for version in [0, 3, u32::MAX] {
+        for page in [0, header.geometry.header_b()] {
+            let line = Line::default().u64(MAGIC).u32(version).u32(2).u64(SIZE).u32(2);
+            line.store(&ram, page, LineSeed::new(0, domain::HEADER), header_line::IDENTITY, 1000);
+        }
+        assert_eq!(inspect(&ram.cached()), Found::OtherVersion(version));
+    }
 }
