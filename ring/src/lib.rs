@@ -15,13 +15,13 @@
 //! | [`linux`], [`mod@format`], [`position`], [`mod@event`], [`line`](mod@line), [`records`] | every byte of it |
 //! | [`check`] | CRC-32C, seeded with who wrote it and where |
 //! | [`seams`], `fake` | the machine, and a machine that loses its cache |
-//! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording |
+//! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording; [`point`] names the places where a core may die |
 //! | [`live`] | reading it from another core meanwhile |
 //! | [`parity`] | repairing, if asked for |
-//! | [`region`], [`scan`], [`recover`], [`verdict`], [`account`], [`merge`] | what a crash left |
+//! | [`region`], [`scan`], [`recover`], `search`, [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
-//! No allocation, no lock, no architecture, no board; `unsafe` only in [`local`] and [`check`], for one instruction each.
+//! No allocation, no lock, no architecture, no board; `unsafe` only in [`local`] and [`check`], for an instruction or two each.
 #![no_std]
 
 #[cfg(test)]
