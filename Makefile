@@ -80,7 +80,7 @@ corruption: setup ## a million faults in full regions: what recovery notices, ke
 	@AFTERGLOW_FAULTS=$(or $(FAULTS),1300000) AFTERGLOW_SEED=$(or $(SEED),1) \
 		cargo test --quiet --profile host $(HOST) -p ring --test corruption -- --nocapture
 
-soak: setup ## crash points with many more states after each operation (an hour)
+soak: setup ## crash points with many more states after each operation: make soak SAMPLES=512
 	@export AFTERGLOW_CRASH_SAMPLES=$(or $(SAMPLES),512); \
 	cargo test --profile host $(HOST) -p ring --test crash_points -- --nocapture; \
 	cargo test --profile host $(HOST) -p kernel --test panic_crash_points -- --nocapture
