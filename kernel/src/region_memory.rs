@@ -149,19 +149,19 @@ impl Clock for CounterClock {
 /// CRC-32C by the CPU's instruction where it has it.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuCrc {
-    instruction: bool,
+    instruction: Option<Instruction>,
 }
 
 impl CpuCrc {
     /// Asks the CPU.
     #[must_use]
     pub fn new() -> Self {
-        Self { instruction: arch::crc::available() }
+        Self { instruction: arch::crc::available().then_some(Instruction(())) }
     }
     /// How it is computed.
     #[must_use]
     pub fn name(self) -> &'static str {
-        if self.instruction { "CRC32C instruction" } else { "CRC-32C in software" }
+        if self.instruction.is_some() { "CRC32C instruction" } else { "CRC-32C in software" }
     }
 }
 
@@ -175,23 +175,21 @@ impl Crc32c for CpuCrc {
     type Direct = Instruction;
     #[inline(always)]
     fn direct(self) -> Option<Instruction> {
-        self.instruction.then_some(Instruction(()))
+        self.instruction
     }
     #[inline(always)]
     fn u64(self, register: u32, value: u64) -> u32 {
-        if self.instruction {
-            // SAFETY: the CPU said that it has the instruction.
-            return unsafe { arch::crc::crc32cx(register, value) };
+        match self.instruction {
+            Some(instruction) => instruction.u64(register, value),
+            None => Table.u64(register, value),
         }
-        Table.u64(register, value)
     }
     #[inline(always)]
     fn u32(self, register: u32, value: u32) -> u32 {
-        if self.instruction {
-            // SAFETY: the CPU said that it has the instruction.
-            return unsafe { arch::crc::crc32cw(register, value) };
+        match self.instruction {
+            Some(instruction) => instruction.u32(register, value),
+            None => Table.u32(register, value),
         }
-        Table.u32(register, value)
     }
 }
 

@@ -18,7 +18,7 @@
 //! | [`local`], [`policy`], [`slot`], [`writer`], [`bank`] | recording; [`point`] names the places where a core may die |
 //! | [`live`] | reading it from another core meanwhile |
 //! | [`parity`] | repairing, if asked for |
-//! | [`region`], [`scan`], [`recover`], `search`, [`verdict`], [`account`], [`merge`] | what a crash left |
+//! | [`region`], [`scan`], [`recover`], `search`, `subbuf`, [`verdict`], [`account`], [`merge`] | what a crash left |
 //! | [`schema`], [`escape`] | showing it |
 //!
 //! No allocation, no lock, no architecture, no board; `unsafe` only in [`local`] and [`check`], for an instruction or two each.
@@ -52,5 +52,6 @@ pub mod schema;
 pub mod seams;
 mod search;
 pub mod slot;
+mod subbuf;
 pub mod verdict;
 pub mod writer;

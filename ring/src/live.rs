@@ -24,13 +24,14 @@
 //! says how many events came before it.
 
 use crate::check::{Crc32c, seed};
-use crate::event::{Frame, Framed, frame};
-use crate::format::{CHECK_SIZE, COMMON_HEADER, DATA_END, Geometry, tag};
+use crate::event::Framed;
+use crate::format::{DATA_END, Geometry, tag};
 use crate::linux::{COMMIT_MASK, SUBBUF_COMMIT, SUBBUF_HEADER, SUBBUF_SIZE};
-use crate::position::{END_WORD, FIRST_WORD, Position};
+use crate::position::{END_WORD, FIRST_WORD};
 use crate::recover::Recovered;
 use crate::scan::Tag;
 use crate::seams::Observe;
+use crate::subbuf::SubBuf;
 use crate::verdict::Verdict;
 use crate::writer::Target;
 use core::sync::atomic::Ordering;
@@ -125,7 +126,7 @@ impl<M: Observe, C: Crc32c> Follower<M, C> {
                 }
             }
             if let Some(framed) = self.verifies(self.word) {
-                return Some(Seen::Event(self.event(&framed)));
+                return self.event(&framed).map(Seen::Event);
             }
             // Overwritten while it was copied: the next look will say so. Or damaged: then what follows it is lost as well.
             self.copied = self.word;
@@ -209,40 +210,18 @@ impl<M: Observe, C: Crc32c> Follower<M, C> {
     }
 
     fn verifies(&self, word: u32) -> Option<Framed> {
-        let words = self.page.as_chunks::<4>().0;
-        let load = |word: u32| words.get(word as usize).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let Frame::Event(event) = frame(word, load) else { return None };
+        let event = SubBuf::new(&self.page, self.sequence)?.verifies(self.crc, self.seed, word)?;
         // What is published ends with a whole event.
-        if event.end(word) > self.copied {
-            return None;
-        }
-        let all = self.page.get(4 * word as usize..4 * event.end(word) as usize)?;
-        let (bytes, check) = all.split_last_chunk::<CHECK_SIZE>()?;
-        let register = self.crc.u64(self.seed, Position::new(0, self.sequence, word).checked());
-        (self.crc.bytes(register, bytes) == u32::from_le_bytes(*check)).then_some(event)
+        (event.end(word) <= self.copied).then_some(event)
     }
 
     /// Moves over an event that verifies.
-    fn event(&mut self, framed: &Framed) -> Recovered<'_> {
+    fn event(&mut self, framed: &Framed) -> Option<Recovered<'_>> {
         let word = self.word;
         self.time = framed.time.after(self.time);
         self.word = framed.end(word);
         self.index += 1;
-        let data = self.page.get(4 * framed.data as usize..4 * self.word as usize - CHECK_SIZE).unwrap_or(&[]);
-        let (common, fields) = data.split_first_chunk::<COMMON_HEADER>().unwrap_or((&[0; COMMON_HEADER], &[]));
-        Recovered {
-            core: self.target.core,
-            sequence: self.sequence,
-            word,
-            time_ns: self.time,
-            time_is_certain: true,
-            verdict: Verdict::Good,
-            id: u16::from_le_bytes([common[0], common[1]]),
-            flags: common[2],
-            nesting: common[3],
-            pid: i32::from_le_bytes([common[4], common[5], common[6], common[7]]),
-            fields,
-            discarded: framed.discarded,
-        }
+        let subbuf = SubBuf::new(&self.page, self.sequence)?;
+        Some(subbuf.read(self.target.core, word, framed, (self.time, true), Verdict::Good))
     }
 }

@@ -9,14 +9,15 @@
 //! record, whose upper five bits come from the last time that was certain.
 
 use crate::check::{Crc32c, seed, sequence_of};
-use crate::event::{Frame, Framed, TIME_BITS, Time, frame};
-use crate::format::{CHECK_SIZE, COMMON_HEADER, Geometry, domain, tail_line};
+use crate::event::{Frame, Framed, TIME_BITS, Time};
+use crate::format::{Geometry, domain, tail_line};
 use crate::line::{Line, LineSeed};
 use crate::linux::{COMMIT_MASK, SUBBUF_COMMIT, SUBBUF_HEADER, SUBBUF_SIZE, SUBBUF_TIME};
-use crate::position::{END_WORD, FIRST_WORD, Position, SEQUENCE_MAX};
+use crate::position::{END_WORD, FIRST_WORD, SEQUENCE_MAX};
 use crate::records::{BankRecord, Counters, StopOutcome, StopRecord};
 use crate::scan::Tag;
-use crate::search::{Search, Words, sequence_before};
+use crate::search::{Search, sequence_before};
+use crate::subbuf::SubBuf;
 use crate::verdict::{Check, Facts, Older, Verdict, judge};
 use crate::writer::LEVELS;
 
@@ -218,9 +219,8 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     pub(crate) fn subbuf(&self, sequence: u64) -> Option<SubBuf<'a>> {
         let at = usize::try_from(self.geometry.subbuf(self.core, sequence)).ok()?;
         let bytes = self.bytes.get(at..)?.first_chunk::<{ SUBBUF_SIZE as usize }>()?;
-        let words = bytes.as_chunks::<4>().0.first_chunk()?;
         let found = Tag::load_by(self.crc, bytes);
-        let mut subbuf = SubBuf { bytes, words, sequence, tag: None, other: None, commit_end: 0 };
+        let mut subbuf = SubBuf::new(bytes, sequence)?;
         match found {
             Some(t) if t.boot_id == self.boot_id && t.core == self.core && t.sequence == sequence => {
                 subbuf.tag = found;
@@ -299,18 +299,10 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         is_believed.then_some(sequence)
     }
 
-    /// The register that an event's check starts from.
-    #[inline]
-    fn seeded(&self, sequence: u64, word: u32) -> u32 {
-        self.crc.u64(self.seed, Position::new(0, sequence, word).checked())
-    }
-
     /// The event at a word, if it verifies there.
     #[inline]
     fn verifies(&self, subbuf: &SubBuf<'a>, word: u32) -> Option<Framed> {
-        let Frame::Event(event) = subbuf.frame(word) else { return None };
-        let (bytes, check) = subbuf.checked(word, &event)?;
-        (self.crc.bytes(self.seeded(subbuf.sequence, word), bytes) == check).then_some(event)
+        subbuf.verifies(self.crc, self.seed, word)
     }
 
     /// The first word from `from` on at which an event verifies.
@@ -319,7 +311,7 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     fn search(&self, subbuf: &SubBuf<'a>, from: u32) -> Option<u32> {
         let mut search = Search::new(subbuf.words, self.crc, from);
         (from..END_WORD).find(|word| match subbuf.frame(*word) {
-            Frame::Event(event) => search.verifies(*word, event.end(*word), self.seeded(subbuf.sequence, *word)),
+            Frame::Event(event) => search.verifies(*word, event.end(*word), subbuf.seeded(self.crc, self.seed, *word)),
             _ => false,
         })
     }
@@ -359,42 +351,6 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
             });
             named.or(are_two.then_some(Older::UnknownBoot))
         })
-    }
-}
-
-/// One sub-buffer's bytes, and who it says it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SubBuf<'a> {
-    bytes: &'a [u8; SUBBUF_SIZE as usize],
-    words: &'a Words,
-    sequence: u64,
-    /// The tag, where it verifies and belongs here.
-    pub(crate) tag: Option<Tag>,
-    /// A tag of this core that verifies and is another sub-buffer's: an older lap's, or an older boot's.
-    other: Option<Tag>,
-    /// The word behind what the commit word covers.
-    commit_end: u32,
-}
-
-impl<'a> SubBuf<'a> {
-    fn u64(&self, at: u64) -> u64 {
-        self.bytes.get(at as usize..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b))
-    }
-    #[inline]
-    fn frame(&self, word: u32) -> Frame {
-        // The remainder is the word itself, and tells the compiler so.
-        frame(word, |w| u32::from_le_bytes(self.words[w as usize % self.words.len()]))
-    }
-    /// The bytes that an event's check covers, and the check.
-    #[inline]
-    fn checked(&self, word: u32, event: &Framed) -> Option<(&'a [u8], u32)> {
-        let all = self.bytes.get(4 * word as usize..4 * event.end(word) as usize)?;
-        let (bytes, check) = all.split_last_chunk::<CHECK_SIZE>()?;
-        Some((bytes, u32::from_le_bytes(*check)))
-    }
-    /// How many events one claims to have interrupted.
-    fn nesting(&self, event: &Framed) -> u8 {
-        self.bytes.get(4 * event.data as usize + 3).copied().unwrap_or(u8::MAX)
     }
 }
 
@@ -457,22 +413,7 @@ impl<'a, C: Crc32c> Walk<'a, C> {
             may_be_in_flight: self.in_flight,
         };
         self.word = framed.end(word);
-        let data = self.subbuf.bytes.get(4 * framed.data as usize..4 * self.word as usize - CHECK_SIZE).unwrap_or(&[]);
-        let (common, fields) = data.split_first_chunk::<COMMON_HEADER>().unwrap_or((&[0; COMMON_HEADER], &[]));
-        Recovered {
-            core: self.ring.core,
-            sequence: self.subbuf.sequence,
-            word,
-            time_ns: self.time,
-            time_is_certain: self.certain,
-            verdict: judge(&facts),
-            id: u16::from_le_bytes([common[0], common[1]]),
-            flags: common[2],
-            nesting: common[3],
-            pid: i32::from_le_bytes([common[4], common[5], common[6], common[7]]),
-            fields,
-            discarded: framed.discarded,
-        }
+        self.subbuf.read(self.ring.core, word, framed, (self.time, self.certain), judge(&facts))
     }
 
     /// The time behind a hole, if its bytes are framed as events that fill it: a guess, since not all of them verify.

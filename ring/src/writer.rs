@@ -273,16 +273,6 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
         Ok(())
     }
 
-    /// Claims the place for an event with `size` bytes of fields. The fields' last word, if `size` is no multiple of 4,
-    /// must be written whole ([`Slot::put_bytes`] does).
-    ///
-    /// # Errors
-    /// [`Refused`], counted.
-    pub fn reserve(&self, id: u16, size: usize) -> Result<Slot<'_, M>, Refused> {
-        let Some(shape) = Shape::of(size) else { return Err(self.refuse(Refused::TooLarge)) };
-        self.reserve_generally(id, size, shape)
-    }
-
     /// Commits an event: it is checked, and published as soon as nothing that it interrupted is still unwritten.
     pub fn commit(&self, slot: Slot<'_, M>) {
         self.seal(&slot);

@@ -1,23 +1,15 @@
 //! Nesting on the target itself: the kernel lets an NMI that records come at each single instruction of recording
 //! (`nest=`), and reads its ring back after each. QEMU counts the instructions, so every run is the same.
 
+mod kernel;
+use kernel::run;
 use qemu::console::tables;
-use qemu::{Machine, Outcome, Overlay, Threads, workspace};
-use std::time::Duration;
-
-/// Bounds what hangs; no test waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
+use qemu::{Machine, Outcome, Threads};
 
 /// One core whose counter ticks once an instruction.
 fn machine(cpu: &str, shift: u8, arguments: &str) -> Machine {
-    let machine = Machine::virt().kernel(workspace::kernel().unwrap()).overlay(Overlay::virt_region());
-    machine.cpu(cpu).smp(1).threads(Threads::Counted(shift)).append("events=0 tail=0").append(arguments)
-}
-
-fn run(machine: &Machine, status: i32) -> Outcome {
-    let outcome = machine.run(PATIENCE).unwrap();
-    outcome.expect_exit(status).unwrap();
-    outcome
+    let machine = kernel::machine("events=0 tail=0");
+    machine.cpu(cpu).smp(1).threads(Threads::Counted(shift)).append(arguments)
 }
 
 /// One line of the kernel's table.

@@ -1,25 +1,11 @@
 //! The main job on QEMU's virt: record on four cores, panic, stop, clean, reboot, recover, dump; and all that can be wrong
 //! with what a kernel is given. Each test is judged from outside: exit status, console, RAM, QEMU's own trace.
 
+mod kernel;
+use kernel::{REGION, machine, run, says};
 use qemu::console::{Account, Table, tables};
 use qemu::trampoline::Handed;
 use qemu::{Machine, Outcome, Overlay, Threads, trace, workspace};
-use std::time::Duration;
-
-/// Bounds what hangs; no test waits for it.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// Where the overlay of `boards/overlays` puts the region, and its size.
-const REGION: (u64, u64) = (0x5000_0000, 8 << 20);
-
-fn machine(arguments: &str) -> Machine {
-    Machine::virt().kernel(workspace::kernel().unwrap()).overlay(Overlay::virt_region()).append(arguments)
-}
-
-fn run(machine: &Machine, status: i32) -> Outcome {
-    let outcome = machine.run(PATIENCE).unwrap();
-    outcome.expect_exit(status).unwrap();
-    outcome
-}
 
 /// Every account of a run whose crashes were panics: the sum holds to the event, and nothing was damaged.
 fn intact(outcome: &Outcome, crashes: usize) -> Vec<Table> {
@@ -41,10 +27,6 @@ fn intact(outcome: &Outcome, crashes: usize) -> Vec<Table> {
         assert_eq!(table.accounts.len(), 4, "{}", outcome.story());
     }
     tables
-}
-
-fn says(outcome: &Outcome, text: &str) {
-    assert!(outcome.console.contains(text), "it does not say {text:?}\n{}", outcome.story());
 }
 
 fn does_not_say(outcome: &Outcome, text: &str) {

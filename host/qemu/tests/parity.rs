@@ -1,30 +1,13 @@
 //! Parity under QEMU: a region that loses lines between two boots is put back by the second, which says what it did.
 
+mod kernel;
+use kernel::{REGION, machine, run, says};
+use qemu::Outcome;
 use qemu::console::{Account, tables};
-use qemu::{Machine, Outcome, Overlay, workspace};
 use ring::format::Geometry;
-use std::time::Duration;
 
-/// Bounds what hangs; no test waits for it.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// Where the overlay of `boards/overlays` puts the region, and its size.
-const REGION: (u64, u64) = (0x5000_0000, 8 << 20);
 const CORES: u32 = 4;
 const LINE: u64 = 64;
-
-fn machine(arguments: &str) -> Machine {
-    Machine::virt().kernel(workspace::kernel().unwrap()).overlay(Overlay::virt_region()).append(arguments)
-}
-
-fn run(machine: &Machine, status: i32) -> Outcome {
-    let outcome = machine.run(PATIENCE).unwrap();
-    outcome.expect_exit(status).unwrap();
-    outcome
-}
-
-fn says(outcome: &Outcome, text: &str) {
-    assert!(outcome.console.contains(text), "it does not say {text:?}\n{}", outcome.story());
-}
 
 /// Records, panics, tells it without acknowledging it; loses so many lines in each of three sub-buffers of core 2; and
 /// tells it once more.

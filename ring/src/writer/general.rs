@@ -22,7 +22,13 @@ struct Claim {
 }
 
 impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
-    pub(super) fn reserve_generally(&self, id: u16, size: usize, shape: Shape) -> Result<Slot<'_, M>, Refused> {
+    /// Claims the place for an event with `size` bytes of fields. The fields' last word, if `size` is no multiple of 4,
+    /// must be written whole ([`Slot::put_bytes`] does).
+    ///
+    /// # Errors
+    /// [`Refused`], counted.
+    pub fn reserve(&self, id: u16, size: usize) -> Result<Slot<'_, M>, Refused> {
+        let Some(shape) = Shape::of(size) else { return Err(self.refuse(Refused::TooLarge)) };
         if self.state.off.get() != 0 {
             return Err(self.refuse(Refused::Stopped));
         }
@@ -106,7 +112,7 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             return Err(Refused::Overrun);
         }
         let first = Position::new(u64::from(position.count()), sequence, FIRST_WORD);
-        let behind = first.behind(shape.words());
+        let behind = position.in_next(shape.words());
         if !self.state.position.replace(position.bits(), behind.bits()) {
             return Ok(None);
         }
