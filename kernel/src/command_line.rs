@@ -18,7 +18,7 @@ use core::fmt;
 use ring::escape::Escaped;
 
 pub use table::{Entry, Options, TABLE};
-pub use values::{After, Clean, Die, Expected, Full, Keep, Parity, Payload, ReserveMem, Stop, Tail};
+pub use values::{After, Clean, Die, Expected, Full, Keep, Others, Parity, Payload, ReserveMem, Stop, Tail, Watchdog};
 
 /// Warnings that one command line can cause; the rest are only counted, so that a damaged one does not fill the console.
 pub const MOST_WARNINGS: usize = 16;

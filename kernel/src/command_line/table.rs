@@ -3,7 +3,8 @@
 use core::fmt;
 
 use super::values::{
-    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Parity, Payload, ReserveMem, Stop, Tail, Value, YES_OR_NO,
+    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Others, Parity, Payload, ReserveMem, Stop, Tail, Value,
+    Watchdog, YES_OR_NO,
 };
 
 /// One option of the table.
@@ -80,6 +81,14 @@ options! {
     die: Die = Die::Panic, Die::EXPECTED;
     /// The core on which it ends.
     die_core: u32 = 0, Expected::Number(0, 63);
+    /// What the other cores do meanwhile.
+    others: Others = Others::Work, Others::EXPECTED;
+    /// Seconds without an ordinary tick after which a core counts as locked up, which is a panic; 0 is never.
+    hang: u32 = 10, Expected::Number(0, 1_000);
+    /// The board's watchdog, armed when a panic begins, so that one which hangs is reset all the same. auto arms one that is seen to count.
+    watchdog: Watchdog = Watchdog::Auto, Watchdog::EXPECTED;
+    /// Crashes in a row that nobody has acknowledged after which the workload does not run; 0 is never.
+    crash_loop: u32 = 5, Expected::Number(0, 1_000_000);
     /// Whether a dump acknowledges the bank, which may then be used again.
     ack: bool = true, YES_OR_NO;
     /// Lines of the merged trace that a dump prints.

@@ -229,6 +229,30 @@ choices! {
         PowerOff = "poweroff",
     }
 
+    /// What the cores do that do not end the workload, when it ends.
+    Others {
+        /// They go on recording.
+        Work = "work",
+        /// They spin in the handler of an ordinary interrupt.
+        IrqHandler = "irq-handler",
+        /// They spin with ordinary interrupts masked.
+        Masked = "masked",
+        /// They spin with everything masked that a core can mask.
+        AllMasked = "all-masked",
+        /// One of them holds the console's lock and never lets go; the rest wait for it.
+        Console = "console",
+    }
+
+    /// Whether a panic arms the board's watchdog.
+    Watchdog {
+        /// If it is seen to count.
+        Auto = "auto",
+        /// Always: an emulated one may reset the machine at once.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+
     /// What follows the last dump.
     After {
         /// The power goes off.
