@@ -27,6 +27,10 @@ pub struct CoreLocal {
     mpidr: AtomicU64,
     entry_el: AtomicU32,
     online: AtomicBool,
+    /// Stop ticks since the last ordinary one.
+    unanswered: AtomicU32,
+    /// Ticks of either kind: a sign of life for the other cores.
+    beats: AtomicU64,
     /// Words of the kernel's own, for instance a pointer to this core's writer.
     pub slots: [AtomicU64; 4],
 }
@@ -53,6 +57,8 @@ impl CoreLocal {
             mpidr: AtomicU64::new(0),
             entry_el: AtomicU32::new(0),
             online: AtomicBool::new(false),
+            unanswered: AtomicU32::new(0),
+            beats: AtomicU64::new(0),
             slots: [const { AtomicU64::new(0) }; 4],
         }
     }
@@ -92,6 +98,34 @@ impl CoreLocal {
     #[must_use]
     pub fn fatal_depth(&self) -> u32 {
         self.fatal_depth.load(Ordering::Relaxed)
+    }
+
+    /// How many ticks the core has had: a sign of life, for whoever looks twice.
+    #[must_use]
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// A tick. Plain load and store, as in `enter_irq`: one that interrupts another may be lost, which does not matter.
+    #[cfg(target_os = "none")]
+    fn beat(&self) {
+        self.beats.store(self.beats() + 1, Ordering::Relaxed);
+    }
+
+    /// A stop tick: returns how many there were since the last ordinary one, this one included.
+    #[cfg(target_os = "none")]
+    pub(crate) fn count_stop_tick(&self) -> u32 {
+        self.beat();
+        let unanswered = self.unanswered.load(Ordering::Relaxed).saturating_add(1);
+        self.unanswered.store(unanswered, Ordering::Relaxed);
+        unanswered
+    }
+
+    /// An ordinary tick: the core makes progress.
+    #[cfg(target_os = "none")]
+    pub(crate) fn count_ordinary_tick(&self) {
+        self.beat();
+        self.unanswered.store(0, Ordering::Relaxed);
     }
 
     /// The exception level at which the core entered the image: 1, 2 or 3; 0 before that.

@@ -44,6 +44,14 @@ register_bitfields! {u64,
         NMI OFFSET(36) NUMBITS(4) []
     ],
 
+    /// System Control Register, EL1.
+    pub SCTLR [
+        /// Superpriority is masked by the choice of stack pointer too.
+        SPINTMASK OFFSET(62) NUMBITS(1) [],
+        /// FEAT_NMI is on: an exception sets PSTATE.ALLINT.
+        NMI OFFSET(61) NUMBITS(1) []
+    ],
+
     /// Interrupt Controller Control Register of the CPU interface.
     pub ICC_CTLR [
         /// Number of priority bits implemented, minus one.
@@ -60,9 +68,9 @@ register_bitfields! {u64,
         SRE OFFSET(0) NUMBITS(1) []
     ],
 
-    /// Interrupt Group 1 Enable.
-    pub ICC_IGRPEN1 [
-        /// Group 1 interrupts of this security state are delivered.
+    /// Interrupt Group Enable.
+    pub ICC_IGRPEN [
+        /// Interrupts of this group (of this security state) are delivered.
         Enable OFFSET(0) NUMBITS(1) []
     ]
 }
@@ -121,6 +129,14 @@ core_registers! {
     id_aa64pfr0_el1 = "id_aa64pfr0_el1", ID_AA64PFR0::Register;
     /// FEAT_NMI.
     id_aa64pfr1_el1 = "id_aa64pfr1_el1", ID_AA64PFR1::Register;
+    /// GIC: acknowledge a group 0 interrupt.
+    icc_iar0_el1 = "S3_0_C12_C8_0", ();
+    /// GIC: end of a group 0 interrupt.
+    icc_eoir0_el1 = "S3_0_C12_C8_1", ();
+    /// GIC: group 0 enable.
+    icc_igrpen0_el1 = "S3_0_C12_C12_6", ICC_IGRPEN::Register;
+    /// GIC: acknowledge an interrupt with superpriority.
+    icc_nmiar1_el1 = "S3_0_C12_C9_5", ();
     /// GIC: acknowledge a group 1 interrupt.
     icc_iar1_el1 = "S3_0_C12_C12_0", ();
     /// GIC: end of a group 1 interrupt.
@@ -132,9 +148,13 @@ core_registers! {
     /// GIC: system register enable.
     icc_sre_el1 = "S3_0_C12_C12_5", ICC_SRE::Register;
     /// GIC: group 1 enable.
-    icc_igrpen1_el1 = "S3_0_C12_C12_7", ICC_IGRPEN1::Register;
+    icc_igrpen1_el1 = "S3_0_C12_C12_7", ICC_IGRPEN::Register;
     /// GIC: priority mask; interrupts of equal or higher number stay pending.
     icc_pmr_el1 = "S3_0_C4_C6_0", ();
+    /// Mask bit of superpriority in PSTATE (FEAT_NMI).
+    allint = "S3_0_C4_C3_0", ();
+    /// System control: what FEAT_NMI adds to it.
+    sctlr_el1 = "sctlr_el1", SCTLR::Register;
     /// Interrupt mask bits of PSTATE.
     daif = "daif", ();
 }

@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use arch::gic::{IntId, V3Regions};
+use arch::gic::V3Regions;
+use arch::nmi::Ticks;
 use arch::psci::Conduit;
 
 use crate::console::{Console, ConsoleError};
 use crate::reset::ResetWay;
-use crate::stop::Means;
 
 /// What the kernel found in the device tree. Register ranges are physical, `ranges` applied.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +18,8 @@ pub struct Found {
     pub gic: Option<GicInfo>,
     /// The firmware's conduit.
     pub psci: Option<Conduit>,
-    /// The physical timer of EL1: second entry of the timer node's `interrupts`.
-    pub physical_timer: Option<IntId>,
-    /// The virtual timer: third entry of the timer node's `interrupts`.
-    pub virtual_timer: Option<IntId>,
+    /// The timers of each core: the timer node's `interrupts`, second to fourth entry.
+    pub timers: Option<Ticks>,
 }
 
 /// A console as the device tree describes it.
@@ -86,9 +84,6 @@ pub trait Board: Sync {
 
     /// Ways to reset that keep memory, the best first.
     fn reset_ways(&self) -> &'static [ResetWay];
-
-    /// Means of stop, the best first. Which of them the machine has is probed, not promised.
-    fn stop_means(&self) -> &'static [Means];
 
     /// Memory that does not keep its content over a reset.
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

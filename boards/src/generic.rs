@@ -4,7 +4,6 @@ use crate::board::{Board, ConsoleInfo};
 use crate::console::{Console, ConsoleError};
 use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
-use crate::stop::Means;
 
 /// Any machine with a device tree and PSCI.
 pub(crate) struct Generic;
@@ -25,9 +24,5 @@ impl Board for Generic {
 
     fn reset_ways(&self) -> &'static [ResetWay] {
         &[ResetWay::PsciWarm, ResetWay::Psci]
-    }
-
-    fn stop_means(&self) -> &'static [Means] {
-        &[Means::PriorityMask]
     }
 }

@@ -2,23 +2,31 @@
 
 use core::fmt;
 
+use arch::gic::GicError;
 use arch::nmi::Unavailable;
 
 /// The means of stop, by the names that `stop=` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
+    /// FEAT_NMI: an interrupt with superpriority.
+    FeatNmi,
+    /// FIQ.
+    Fiq,
     /// The priority mask of the interrupt controller.
     PriorityMask,
 }
 
 impl Means {
-    /// All of them.
-    pub const ALL: [Means; 1] = [Means::PriorityMask];
+    /// All of them, the best first: those that a core cannot refuse, then those that cost critical sections least. Which of
+    /// them a machine has is probed.
+    pub const ALL: [Means; 3] = [Means::FeatNmi, Means::Fiq, Means::PriorityMask];
 
     /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Means::FeatNmi => "feat-nmi",
+            Means::Fiq => "fiq",
             Means::PriorityMask => "priority-mask",
         }
     }
@@ -41,6 +49,8 @@ impl fmt::Display for Means {
 pub enum StopError {
     /// The device tree describes no interrupt controller that has a driver.
     NoInterruptController,
+    /// The interrupt controller cannot be used.
+    InterruptController(GicError),
     /// The device tree describes no timer.
     NoTimer,
     /// The last one that was tried (the only one, if it was forced) does not work here.
@@ -51,6 +61,7 @@ impl fmt::Display for StopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StopError::NoInterruptController => f.write_str("no interrupt controller that we know"),
+            StopError::InterruptController(error) => write!(f, "the interrupt controller: {error}"),
             StopError::NoTimer => f.write_str("no timer in the device tree"),
             StopError::Unavailable(means, why) => write!(f, "stop={means}: {why}"),
         }
@@ -62,17 +73,17 @@ pub use target::{interrupt_controller, set_up};
 
 #[cfg(target_os = "none")]
 mod target {
+    use arch::gic::Gic;
     use arch::gic::v3::GicV3;
-    use arch::gic::{Gic, IntId};
-    use arch::nmi::priority_mask::PriorityMask;
-    use arch::nmi::{self, StopMeans, Unavailable};
+    use arch::nmi::timer::{Timer, Way};
+    use arch::nmi::{self, StopMeans, Ticks, Unavailable};
     use spin::Once;
 
     use super::{Means, StopError};
-    use crate::board::{Board, Found, GicInfo};
+    use crate::board::{Found, GicInfo};
 
     static GIC_V3: Once<GicV3> = Once::new();
-    static PRIORITY_MASK: Once<PriorityMask> = Once::new();
+    static TIMERS: [Once<Timer>; 3] = [const { Once::new() }; 3];
 
     /// The interrupt controller, once [`set_up`] has found it.
     #[must_use]
@@ -80,44 +91,49 @@ mod target {
         GIC_V3.get().map(|gic| gic as &dyn Gic)
     }
 
-    /// Sets up the interrupt controller and the best means of stop that the board knows and the machine has, or
-    /// the forced one, on the boot core. Registers must be mapped, hooks set, everything masked. Afterwards the
-    /// others call `prepare_core` of [`nmi::current`].
+    /// Sets up the interrupt controller and the best means of stop that the machine has, or the forced one, on the boot
+    /// core. Registers must be mapped, hooks set, everything masked. Afterwards the others call `prepare_core` of
+    /// [`nmi::current`]. What does not work is told to `passed_over`.
     ///
     /// # Errors
     ///
     /// [`StopError`]: the machine cannot stop its cores without interrupting them, so the kernel must not go on
     /// as if it could.
     pub fn set_up(
-        board: &dyn Board,
         found: &Found,
         forced: Option<Means>,
+        mut passed_over: impl FnMut(Means, Unavailable),
     ) -> Result<&'static dyn StopMeans, StopError> {
-        let first = forced.or(board.stop_means().first().copied()).unwrap_or(Means::PriorityMask);
         let gic: &'static dyn Gic = match &found.gic {
             None => return Err(StopError::NoInterruptController),
-            Some(GicInfo::V3(regions)) => GIC_V3
-                .try_call_once(|| GicV3::new(regions.clone()))
-                .map_err(|error| StopError::Unavailable(first, error.into()))?,
+            Some(GicInfo::V3(regions)) => {
+                GIC_V3.try_call_once(|| GicV3::new(regions.clone())).map_err(StopError::InterruptController)?
+            }
         };
-        let tick = found.physical_timer.ok_or(StopError::NoTimer)?;
-        gic.init_distributor().map_err(|error| StopError::Unavailable(first, error.into()))?;
-
-        let forced = forced.as_slice();
-        let candidates = if forced.is_empty() { board.stop_means() } else { forced };
-        let mut result = Err(StopError::Unavailable(first, Unavailable::Missing("means of stop")));
-        for &means in candidates {
-            result = choose(means, gic, tick).map_err(|why| StopError::Unavailable(means, why));
-            if result.is_ok() {
-                break;
+        let ticks = found.timers.ok_or(StopError::NoTimer)?;
+        gic.init_distributor().map_err(StopError::InterruptController)?;
+        if let Some(means) = forced {
+            return choose(means, gic, ticks).map_err(|why| StopError::Unavailable(means, why));
+        }
+        let mut result = Err(StopError::NoInterruptController);
+        for means in Means::ALL {
+            match choose(means, gic, ticks) {
+                Ok(chosen) => return Ok(chosen),
+                Err(why) => {
+                    passed_over(means, why);
+                    result = Err(StopError::Unavailable(means, why));
+                }
             }
         }
         result
     }
 
-    fn choose(means: Means, gic: &'static dyn Gic, tick: IntId) -> Result<&'static dyn StopMeans, Unavailable> {
+    fn choose(means: Means, gic: &'static dyn Gic, ticks: Ticks) -> Result<&'static dyn StopMeans, Unavailable> {
+        let timer = |way: Way| TIMERS[way as usize].call_once(|| Timer::new(way, gic, ticks));
         let means: &'static dyn StopMeans = match means {
-            Means::PriorityMask => PRIORITY_MASK.call_once(|| PriorityMask::new(gic, tick)),
+            Means::FeatNmi => timer(Way::FeatNmi),
+            Means::Fiq => timer(Way::Fiq),
+            Means::PriorityMask => timer(Way::PriorityMask),
         };
         nmi::choose(means)?;
         Ok(means)

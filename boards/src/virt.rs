@@ -5,7 +5,6 @@ use crate::board::{Board, ConsoleInfo, MemoryQuirk};
 use crate::console::{Console, ConsoleError};
 use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
-use crate::stop::Means;
 
 /// The machine.
 pub(crate) struct Virt;
@@ -34,10 +33,6 @@ impl Board for Virt {
 
     fn reset_ways(&self) -> &'static [ResetWay] {
         &[ResetWay::PsciWarm, ResetWay::Psci]
-    }
-
-    fn stop_means(&self) -> &'static [Means] {
-        &[Means::PriorityMask]
     }
 
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

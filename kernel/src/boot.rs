@@ -10,12 +10,12 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, hardware, heap, life, record, say, stop, trace};
+use crate::{console, hardware, heap, life, lockup, record, say, stop, trace};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
+use arch::nmi::Ticking;
 use arch::psci::Psci;
-use arch::timer::Tick;
 use boards::{Board, Found, GicInfo};
 use core::fmt::Display;
 use ring::escape::Escaped;
@@ -81,7 +81,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
     describe(info, board, &tree, &found);
 
     let psci = found.psci.map(Psci::new);
-    ending::prepare(ending::Means { board, psci, tick: found.virtual_timer });
+    ending::prepare(ending::Means { board, psci, tick: found.timers.map(|ticks| ticks.ordinary) });
     if info.entry_el == 3 {
         unable(
             &"it was entered at EL3, with no firmware below it: no PSCI, no other cores, no reset. Start it as firmware \
@@ -212,15 +212,15 @@ pub fn open_interrupts(machine: &Machine) {
             "stop={name}: this kernel has no such means yet; stop=auto takes the best that the machine has"
         )),
     };
-    match boards::stop::set_up(machine.board, &machine.found, forced) {
+    let passed_over = |means, why| log::debug!("stop={means}: {why}");
+    match boards::stop::set_up(&machine.found, forced, passed_over) {
         Ok(means) => {
             life::set_stop_means(stop::record_means(means.name()));
             say!("  stop by    {} (no IPI), tick every {} us", means.name(), machine.options.tick_us);
         }
         Err(error) => unable(&format_args!("no means of stopping the other cores: {error}")),
     }
-    TICK_US.call_once(|| machine.options.tick_us);
-    TICK.call_once(|| machine.found.virtual_timer);
+    TICKING.call_once(|| lockup::ticking(&machine.options));
     this_core_ready();
     log::info!("core 0 runs (MPIDR {:#x})", this().mpidr());
 }
@@ -247,8 +247,8 @@ pub fn start_cores(machine: &Machine) -> usize {
     registered.used
 }
 
-static TICK_US: Once<u32> = Once::new();
-static TICK: Once<Option<arch::gic::IntId>> = Once::new();
+/// How the ticks of every core run.
+static TICKING: Once<Ticking> = Once::new();
 
 fn start_core(machine: &Machine, index: usize) {
     let mpidr = cores::mpidr_of(index).unwrap_or_default();
@@ -272,13 +272,8 @@ fn start_core(machine: &Machine, index: usize) {
 
 /// Ticks begin on this core: the one that looks for the stop word, and the ordinary one.
 fn this_core_ready() {
-    let period = arch::timer::frequency() * u64::from(*TICK_US.get().unwrap_or(&1000)) / 1_000_000;
-    Tick::Physical.start(period);
-    if let (Some(gic), Some(Some(tick))) = (boards::stop::interrupt_controller(), TICK.get()) {
-        match gic.enable(*tick, arch::gic::Class::Ordinary) {
-            Ok(()) => Tick::Virtual.start(period),
-            Err(error) => log::warn!("no ordinary tick on core {}: {error}", this().index()),
-        }
+    if let Some(ticking) = TICKING.get() {
+        arch::nmi::start_ticks(*ticking);
     }
     arch::irq::enable();
     let core = this();

@@ -1,7 +1,7 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
 use crate::stop::{Others, end_ticks, park_for_good};
-use crate::{console, events, life, panic as path, trace};
+use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
 use arch::gic::IntId;
@@ -232,14 +232,19 @@ impl Hooks for TheHooks {
         let core = this().index() as u32;
         let role = PROGRESS.enter(core);
         let registers = Registers::from(frame);
-        if let Some(writer) = trace::here() {
+        if let Some(writer) = trace::here()
+            && why != Fatal::LockUp
+        {
             let _ =
                 writer.record(&events::Exception { core, esr: frame.esr, pc: link_address(frame.elr), far: frame.far });
         }
         let mut message = heapless::String::<560>::new();
         let mut location = heapless::String::<168>::new();
         // What does not fit is cut.
-        let _ = write!(message, "{why}: {}", frame.syndrome());
+        let _ = write!(message, "{why}");
+        if why != Fatal::LockUp {
+            let _ = write!(message, ": {}", frame.syndrome());
+        }
         let _ = write!(location, "pc {:#x}, address {:#x}", link_address(frame.elr), frame.far);
         let place = Place::new(&frame.x, &registers, frame.esr);
         let what = What {
@@ -266,7 +271,7 @@ fn tick(id: IntId) {
     if MEANS.get().and_then(|means| means.tick) == Some(id) {
         let number = TICKS.fetch_add(1, Ordering::Relaxed);
         let _ = trace::record(&events::Tick { number });
-        arch::timer::Tick::Virtual.rearm();
+        lockup::watch();
     } else {
         log::warn!("an interrupt that nobody asked for: {id}");
     }

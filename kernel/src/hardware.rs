@@ -2,6 +2,7 @@
 
 use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
 use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
+use arch::nmi::Ticks;
 use boards::{ConsoleInfo, ConsoleKind, Found, GicInfo};
 use core::ops::Range;
 
@@ -18,8 +19,10 @@ pub fn find<'a>(tree: &Tree<'a>, mut warn: impl FnMut(Malformed<'a>)) -> Found {
     or_warn(tree.psci().map(|conduit| conduit.map(|conduit| found.psci = Some(conduit_of(conduit)))));
     or_warn(tree.timer_interrupts().map(|timer| {
         timer.map(|timer| {
-            found.physical_timer = timer.physical.and_then(|i| intid(&i));
-            found.virtual_timer = timer.virtual_timer.and_then(|i| intid(&i));
+            let interrupt = |interrupt: Option<Interrupt>| interrupt.and_then(|i| intid(&i));
+            found.timers = interrupt(timer.physical)
+                .zip(interrupt(timer.virtual_timer))
+                .map(|(stop, ordinary)| Ticks { stop, ordinary, hypervisor: interrupt(timer.hypervisor) });
         })
     }));
     found

@@ -39,6 +39,8 @@ mod heap;
 #[cfg(target_os = "none")]
 pub mod life;
 #[cfg(target_os = "none")]
+pub mod lockup;
+#[cfg(target_os = "none")]
 pub mod measure;
 #[cfg(target_os = "none")]
 pub mod nest;

@@ -115,6 +115,10 @@ pub fn prove(options: &Options) {
         say!("\nnest: with full=drop the ring would soon be full; full=overwrite goes on");
         power_off(Status::Unable)
     }
+    if arch::irq::gate() == arch::irq::Gate::El2 {
+        say!("\nnest: with stop=el2 no NMI reaches this level: stop=fiq, feat-nmi or priority-mask does");
+        power_off(Status::Unable)
+    }
     if !code::counter_counts_instructions() {
         say!(
             "\nnest: the counter does not tick once an instruction: under QEMU, -icount shift=0,sleep=off with -cpu max (4 with others)"

@@ -4,7 +4,6 @@ use crate::events::{self, CoreStop};
 use crate::{life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
-use arch::timer::Tick;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
@@ -88,8 +87,7 @@ fn stand_still(frame: &Frame) -> ! {
 /// Ends this core's ticks: from now on it is stopped, or it stops the others. A tick that stays pending behind a mask would
 /// end every WFI at once (and, under QEMU with -icount, keep the emulator from ever getting to a reset).
 pub fn end_ticks() {
-    Tick::Physical.stop();
-    Tick::Virtual.stop();
+    arch::nmi::end_ticks();
 }
 
 /// Says that this core stands still, and does.
@@ -102,15 +100,26 @@ pub fn park_for_good() -> ! {
     arch::cores::park()
 }
 
+/// Whether a core has been stopped, or has stopped itself, for good.
+#[must_use]
+pub fn stands_still(core: usize) -> bool {
+    // Acquire: pairs with `park_for_good`.
+    PARKED.get(core).is_some_and(|parked| parked.load(Ordering::Acquire))
+}
+
 /// What the interrupted code had masked.
 fn masked(registers: &Registers) -> Masked {
+    /// PSTATE.I.
+    const IRQ: u64 = 1 << 7;
     /// PSTATE.I and PSTATE.F.
     const IRQ_AND_FIQ: u64 = 0b11 << 6;
-    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ {
+    let in_handler = this().irq_depth() > 0;
+    // An exception masks both; a handler of ordinary interrupts is no more than that.
+    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ && !in_handler {
         return Masked::All;
     }
     let by_priority = arch::irq::masked().priority_mask.is_some_and(|mask| mask <= arch::gic::MASK_ORDINARY);
-    if by_priority || this().irq_depth() > 0 { Masked::Ordinary } else { Masked::Nothing }
+    if by_priority || in_handler || registers.pstate & IRQ != 0 { Masked::Ordinary } else { Masked::Nothing }
 }
 
 /// The other cores, for the panic path.
@@ -143,8 +152,7 @@ impl StopOthers for Others {
         arch::core_local::CORES.get(core as usize).is_some_and(arch::core_local::CoreLocal::is_online)
     }
     fn is_stopped(&self, core: u32) -> bool {
-        // Acquire: pairs with `park_for_good`.
-        PARKED.get(core as usize).is_some_and(|parked| parked.load(Ordering::Acquire))
+        stands_still(core as usize)
     }
     fn wait(&self) -> bool {
         let now = arch::timer::now();

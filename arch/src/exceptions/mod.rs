@@ -32,6 +32,9 @@ pub enum Fatal {
     SError,
     /// An exception from a lower exception level, where nothing of ours runs.
     LowerLevel,
+    /// No ordinary tick for longer than the patience of `nmi::Ticking`: the core spins with interrupts masked, or in a
+    /// handler. Told by its stop tick.
+    LockUp,
     /// An interrupt on a line that the means of stop does not use.
     UnexpectedInterrupt,
 }
@@ -42,6 +45,7 @@ impl core::fmt::Display for Fatal {
             Fatal::Synchronous => "synchronous exception",
             Fatal::SError => "SError",
             Fatal::LowerLevel => "exception from a lower level",
+            Fatal::LockUp => "locked up: no ordinary interrupt came through for too long",
             Fatal::UnexpectedInterrupt => "unexpected interrupt",
         })
     }
@@ -57,8 +61,8 @@ pub trait Hooks: Sync {
     /// An ordinary interrupt. Ordinary ones are masked, the tick is not. It ends when this returns.
     fn irq(&self, id: IntId, frame: &mut Frame);
 
-    /// The core cannot go on. Runs on its emergency stack with everything masked (an unexpected interrupt: on the
-    /// stack of interrupts).
+    /// The core cannot go on. Runs on its emergency stack with everything masked (an unexpected interrupt, a
+    /// lock-up: on the stack of interrupts).
     fn fatal(&self, frame: &Frame, why: Fatal) -> !;
 
     /// [`Hooks::fatal`] faulted again and again: reset, touch nothing else.

@@ -80,12 +80,25 @@ impl fmt::Display for IntId {
     }
 }
 
-/// How urgent an interrupt is.
+/// Which line an interrupt comes in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// IRQ.
+    Irq,
+    /// FIQ.
+    Fiq,
+}
+
+/// How an interrupt is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Comes through while ordinary ones are masked by priority.
+    /// As IRQ, and through while ordinary ones are masked by priority.
     Nmi,
-    /// Everything else.
+    /// As FIQ (group 0), urgent.
+    Fiq,
+    /// As IRQ with superpriority (FEAT_GICv3_NMI): through while PSTATE.I is set.
+    Superpriority,
+    /// Everything else: as IRQ.
     Ordinary,
 }
 
@@ -94,7 +107,7 @@ impl Class {
     #[must_use]
     pub const fn priority(self) -> u8 {
         match self {
-            Class::Nmi => PRIORITY_NMI,
+            Class::Nmi | Class::Fiq | Class::Superpriority => PRIORITY_NMI,
             Class::Ordinary => PRIORITY_ORDINARY,
         }
     }
@@ -138,6 +151,8 @@ pub enum GicError {
     },
     /// The controller has no such interrupt.
     NoSuchInterrupt(u32),
+    /// It cannot deliver an interrupt in this way: in words, why.
+    NotOffered(&'static str),
 }
 
 impl fmt::Display for GicError {
@@ -151,6 +166,7 @@ impl fmt::Display for GicError {
                 write!(f, "priority {wrote:#04x} was kept as {read:#04x}")
             }
             GicError::NoSuchInterrupt(number) => write!(f, "no interrupt {number}"),
+            GicError::NotOffered(why) => f.write_str(why),
         }
     }
 }
@@ -193,7 +209,7 @@ pub trait Gic: Sync {
     ///
     /// # Errors
     ///
-    /// [`GicError::NoSuchInterrupt`], [`GicError::PriorityRefused`].
+    /// [`GicError::NoSuchInterrupt`], [`GicError::PriorityRefused`], [`GicError::NotOffered`].
     fn enable(&self, id: IntId, class: Class) -> Result<(), GicError>;
 
     /// Disables an interrupt.
@@ -203,11 +219,14 @@ pub trait Gic: Sync {
     /// [`GicError::NoSuchInterrupt`].
     fn disable(&self, id: IntId) -> Result<(), GicError>;
 
-    /// Takes the most urgent pending interrupt; `None` if there is none after all.
-    fn acknowledge(&self) -> Option<IntId>;
+    /// Lets interrupts of every priority through to the calling core: PSTATE masks them from now on.
+    fn open_priority_mask(&self);
 
-    /// Ends an interrupt that was taken: the last taken first.
-    fn end(&self, id: IntId);
+    /// Takes the most urgent interrupt that is pending on a line; `None` if there is none after all.
+    fn acknowledge(&self, line: Line) -> Option<IntId>;
+
+    /// Ends an interrupt that was taken from a line (priority drop and deactivation in one): the last taken first.
+    fn end(&self, line: Line, id: IntId);
 
     /// What this exception level sees.
     fn security(&self) -> Security;

@@ -14,7 +14,9 @@ register_bitfields! {u32,
         /// Affinity routing (of the non-secure state).
         ARE OFFSET(4) NUMBITS(1) [],
         /// Group 1 (non-secure group 1 with affinity routing).
-        GRP1 OFFSET(1) NUMBITS(1) []
+        GRP1 OFFSET(1) NUMBITS(1) [],
+        /// Group 0, in the single security state.
+        GRP0 OFFSET(0) NUMBITS(1) []
     ],
     /// Distributor type.
     pub GICD_TYPER [
@@ -102,6 +104,8 @@ register_structs! {
         (0x10384 => _reserved10),
         (0x10400 => pub ipriorityr: [ReadWrite<u8>; 32]),
         (0x10420 => _reserved11),
+        (0x10f80 => pub inmir0: ReadWrite<u32>),
+        (0x10f84 => _reserved12),
         (0x20000 => @END),
     }
 }

@@ -3,23 +3,26 @@
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use tock_registers::interfaces::{Readable, Writeable};
+use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
-use super::super::{Class, Gic, GicError, IntId, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security};
+use super::super::{Class, Gic, GicError, IntId, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security};
 use super::layout::{Distributor, GICD_CTLR, GICD_TYPER, GICR_CTLR, GICR_TYPER, GICR_WAKER, Redistributor};
 use super::{SGI_BITS, V3Regions, find_redistributor, interrupt_count, is_v3, route, typer_affinity};
 use crate::core_local::this;
 use crate::irq::Masking;
 use crate::stacks::MAX_CORES;
 use crate::sysreg::{
-    ICC_CTLR, ICC_IGRPEN1, ICC_SRE, ID_AA64PFR0, icc_bpr1_el1, icc_ctlr_el1, icc_eoir1_el1, icc_iar1_el1,
-    icc_igrpen1_el1, icc_sre_el1, id_aa64pfr0_el1,
+    ICC_CTLR, ICC_IGRPEN, ICC_SRE, ID_AA64PFR0, ID_AA64PFR1, icc_bpr1_el1, icc_ctlr_el1, icc_eoir0_el1, icc_eoir1_el1,
+    icc_iar0_el1, icc_iar1_el1, icc_igrpen0_el1, icc_igrpen1_el1, icc_nmiar1_el1, icc_sre_el1, id_aa64pfr0_el1,
+    id_aa64pfr1_el1,
 };
 
 /// How often a register is read before it counts as stuck.
 const POLLS_MAX: u32 = 1_000_000;
 /// All 32 interrupts of a register with one bit each.
 const ALL: u32 = u32::MAX;
+/// What ICC_IAR1_EL1 reads when the most urgent interrupt has superpriority: ICC_NMIAR1_EL1 has its number.
+const IAR_SUPERPRIORITY: u32 = 1022;
 
 /// A GICv3 or v4.
 pub struct GicV3 {
@@ -47,10 +50,39 @@ impl GicV3 {
     }
 
     /// Whether distributor and core have FEAT_NMI.
-    #[must_use]
-    pub fn has_nmi(&self) -> bool {
-        self.distributor().typer.is_set(GICD_TYPER::NMI)
-            && crate::sysreg::id_aa64pfr1_el1::read().read(crate::sysreg::ID_AA64PFR1::NMI) != 0
+    fn has_superpriority(&self) -> bool {
+        self.distributor().typer.is_set(GICD_TYPER::NMI) && id_aa64pfr1_el1::read().read(ID_AA64PFR1::NMI) != 0
+    }
+
+    /// Makes a private interrupt what its class asks for beside its priority.
+    fn classify(&self, id: IntId, class: Class, bit: u32) -> Result<(), GicError> {
+        match class {
+            Class::Ordinary | Class::Nmi => {}
+            _ if !id.is_private() => return Err(GicError::NotOffered("a shared interrupt can only be an IRQ")),
+            Class::Fiq => {
+                if self.security() == Security::NonSecure {
+                    return Err(GicError::NotOffered("FIQ: group 0 belongs to the firmware"));
+                }
+                let redistributor = self.redistributor()?;
+                redistributor.igroupr0.set(redistributor.igroupr0.get() & !bit);
+                self.distributor().ctlr.modify(GICD_CTLR::GRP0::SET);
+                self.settle()?;
+                // SAFETY: everything is masked by DAIF.
+                unsafe { icc_igrpen0_el1::write(ICC_IGRPEN::Enable.val(1).value) };
+                isb();
+            }
+            Class::Superpriority => {
+                if !self.has_superpriority() {
+                    return Err(GicError::NotOffered("FEAT_NMI: the CPU or the interrupt controller does not have it"));
+                }
+                let redistributor = self.redistributor()?;
+                redistributor.inmir0.set(bit);
+                if redistributor.inmir0.get() & bit == 0 {
+                    return Err(GicError::NotOffered("FEAT_NMI: the interrupt controller refuses superpriority"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn distributor(&self) -> &Distributor {
@@ -101,7 +133,7 @@ impl GicV3 {
         priority_mask::check(MASK_NOTHING)?;
         priority_mask::check(MASK_ORDINARY)?;
         // SAFETY: as above.
-        unsafe { icc_igrpen1_el1::write(ICC_IGRPEN1::Enable.val(1).value) };
+        unsafe { icc_igrpen1_el1::write(ICC_IGRPEN::Enable.val(1).value) };
         isb();
         Ok(())
     }
@@ -169,6 +201,7 @@ impl Gic for GicV3 {
 
     fn enable(&self, id: IntId, class: Class) -> Result<(), GicError> {
         let (block, bit) = self.place(id)?;
+        self.classify(id, class, bit)?;
         let number = id.number() as usize;
         let (priority, enable) = if id.is_private() {
             let redistributor = self.redistributor()?;
@@ -180,7 +213,8 @@ impl Gic for GicV3 {
         };
         priority.set(class.priority());
         let (wrote, read) = (class.priority(), priority.get());
-        if wrote != read {
+        // Where there is superpriority, the priority field of such an interrupt reads as zeroes.
+        if wrote != read && class != Class::Superpriority {
             return Err(GicError::PriorityRefused { wrote, read });
         }
         enable.set(bit);
@@ -199,16 +233,30 @@ impl Gic for GicV3 {
         }
     }
 
+    fn open_priority_mask(&self) {
+        priority_mask::open();
+    }
+
     #[inline]
-    fn acknowledge(&self) -> Option<IntId> {
-        let number = icc_iar1_el1::read().get() as u32;
+    fn acknowledge(&self, line: Line) -> Option<IntId> {
+        let number = match line {
+            Line::Irq => icc_iar1_el1::read().get() as u32,
+            Line::Fiq => icc_iar0_el1::read().get() as u32,
+        };
+        // Read only where there is superpriority, and then there is the other register.
+        let number = if number == IAR_SUPERPRIORITY { icc_nmiar1_el1::read().get() as u32 } else { number };
         IntId::from_number(number)
     }
 
     #[inline]
-    fn end(&self, id: IntId) {
-        // SAFETY: the caller took this interrupt last.
-        unsafe { icc_eoir1_el1::write(u64::from(id.number())) };
+    fn end(&self, line: Line, id: IntId) {
+        let number = u64::from(id.number());
+        match line {
+            // SAFETY: the caller took this interrupt last.
+            Line::Irq => unsafe { icc_eoir1_el1::write(number) },
+            // SAFETY: as above.
+            Line::Fiq => unsafe { icc_eoir0_el1::write(number) },
+        }
         isb();
     }
 
@@ -272,11 +320,6 @@ pub mod priority_mask {
     /// Lets everything through.
     pub(crate) fn open() {
         set(u64::from(MASK_NOTHING));
-    }
-
-    /// Whether ordinary interrupts are kept out.
-    pub(crate) fn is_masked() -> bool {
-        get() <= MASK_ORDINARY
     }
 
     /// Writes a value and checks that it was kept.

@@ -1,25 +1,27 @@
 //! The means of stop: how each core's own tick reaches it while it masks ordinary interrupts. No core ever
 //! interrupts another.
 //!
-//! A means is chosen once, at run time; it then owns both interrupt lines of every core, decides how critical
-//! sections mask ([`crate::irq`]), and tells its tick from everything else.
+//! | means | the stop tick is | a core can refuse it by |
+//! |---|---|---|
+//! | own EL2 | an interrupt that EL2 takes | nothing |
+//! | FEAT_NMI | an IRQ with superpriority | PSTATE.ALLINT |
+//! | FIQ | an FIQ | PSTATE.F |
+//! | priority mask | an IRQ of high priority | PSTATE.I |
+//!
+//! A means is chosen once, at run time, and proven: its tick must arrive on the boot core while ordinary interrupts are
+//! masked. It then owns both interrupt lines and both ticks of every core, decides how critical sections mask
+//! ([`crate::irq`]), and tells its ticks from everything else. The stop tick also counts how long the core has had no
+//! ordinary tick: a core that spins with interrupts masked is found by itself.
 
 use core::fmt;
 
 use crate::exceptions::{Frame, Hooks};
-use crate::gic::GicError;
-use crate::irq::Masking;
+use crate::gic::{GicError, IntId};
+use crate::irq::{Gate, Masking};
 
-pub mod priority_mask;
+pub use crate::gic::Line;
 
-/// Which line an interrupt came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// IRQ.
-    Irq,
-    /// FIQ.
-    Fiq,
-}
+pub mod timer;
 
 /// Why a means of stop does not work on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Unavailable {
     Gic(GicError),
     /// The machine lacks something, in words.
     Missing(&'static str),
+    /// Everything seemed to be there, and the tick did not come while ordinary interrupts were masked.
+    Silent,
 }
 
 impl From<GicError> for Unavailable {
@@ -41,8 +45,29 @@ impl fmt::Display for Unavailable {
         match self {
             Unavailable::Gic(error) => error.fmt(f),
             Unavailable::Missing(what) => write!(f, "this machine has no {what}"),
+            Unavailable::Silent => f.write_str("its tick does not come while ordinary interrupts are masked"),
         }
     }
+}
+
+/// The interrupts of the timers, from the device tree's timer node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticks {
+    /// The physical timer of EL1: the stop tick, where it is taken at EL1 (normally PPI 14).
+    pub stop: IntId,
+    /// The virtual timer: the ordinary tick (normally PPI 11).
+    pub ordinary: IntId,
+    /// The physical timer of EL2: the stop tick, where it is taken there (normally PPI 10).
+    pub hypervisor: Option<IntId>,
+}
+
+/// How the ticks run, the same on all cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticking {
+    /// Counter ticks from one tick to the next, at least 1.
+    pub period: u64,
+    /// Stop ticks in a row without an ordinary one after which the core counts as locked up; 0 is never.
+    pub patience: u32,
 }
 
 /// A means of stop.
@@ -53,49 +78,137 @@ pub trait StopMeans: Sync {
     /// How critical sections keep ordinary interrupts out under it.
     fn masking(&self) -> Masking;
 
-    /// Whether it also reaches a core that has masked all of DAIF.
-    fn reaches_fully_masked(&self) -> bool;
+    /// What its tick has to get past.
+    fn gate(&self) -> Gate;
 
-    /// Makes the calling core ready: interrupt controller, priority of the tick; ordinary interrupts stay masked. The timer is
-    /// started afterwards. Everything must be masked by DAIF.
+    /// Makes the calling core ready: interrupt controller, priorities; ordinary interrupts stay masked, and no tick
+    /// comes before [`Self::start_ticks`]. Everything must be masked by DAIF.
     ///
     /// # Errors
     ///
     /// [`Unavailable`]: then the core must not open interrupts.
     fn prepare_core(&self) -> Result<(), Unavailable>;
 
-    /// Handles what came in by a line: tells the tick from the rest and calls the right hook.
+    /// Starts both ticks on the calling core, after [`Self::prepare_core`]. May be called again.
+    fn start_ticks(&self, ticking: Ticking);
+
+    /// Ends both ticks on the calling core.
+    fn end_ticks(&self);
+
+    /// How many stop ticks the calling core has had.
+    fn beats(&self) -> u64;
+
+    /// Handles what came in by a line: tells the ticks from the rest and calls the right hook.
     fn interrupt(&self, line: Line, frame: &mut Frame, hooks: &dyn Hooks);
 }
 
 #[cfg(target_os = "none")]
-pub use target::{choose, current};
+pub use target::{choose, current, end_ticks, start_ticks};
+#[cfg(target_os = "none")]
+pub(crate) use target::{ordinary, ordinary_tick, stop_tick};
 
 #[cfg(target_os = "none")]
 mod target {
+    use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
     use spin::Once;
 
-    use super::{StopMeans, Unavailable};
-    use crate::irq;
+    use super::{StopMeans, Ticking, Unavailable};
+    use crate::core_local::this;
+    use crate::exceptions::{Fatal, Frame, Hooks};
+    use crate::gic::IntId;
+    use crate::{cores, irq, timer};
 
-    static CURRENT: Once<&'static dyn StopMeans> = Once::new();
+    /// The means that were tried, in order; the last one is in use. A failed proof leaves one behind.
+    static TRIED: [Once<&'static dyn StopMeans>; TRIES_MAX] = [const { Once::new() }; TRIES_MAX];
+    /// One each.
+    const TRIES_MAX: usize = 4;
+    /// Index of the one in use.
+    static CURRENT: AtomicUsize = AtomicUsize::new(TRIES_MAX);
+    /// [`Ticking::patience`].
+    static PATIENCE: AtomicU32 = AtomicU32::new(0);
 
-    /// Chooses the means for this boot and makes the boot core ready for it. Once, on the boot core, before the
-    /// others are started; they call [`StopMeans::prepare_core`] of [`current`].
+    /// Period of the tick that proves a means, as a part of a second.
+    const PROOF_PERIOD: u64 = 10_000;
+    /// How many of these periods it may take.
+    const PROOF_PERIODS_MAX: u64 = 1000;
+
+    /// Chooses the means for this boot, makes the boot core ready for it, and proves it. Once, on the boot core, with its
+    /// hooks set and everything masked, before the others are started; they call [`StopMeans::prepare_core`] of
+    /// [`current`].
     ///
     /// # Errors
     ///
     /// [`Unavailable`]: nothing was chosen, another one may be tried.
     pub fn choose(means: &'static dyn StopMeans) -> Result<(), Unavailable> {
         means.prepare_core()?;
-        CURRENT.call_once(|| means);
-        irq::set_masking(means.masking());
-        Ok(())
+        let free = TRIED.iter().position(|tried| !tried.is_completed()).ok_or(Unavailable::Missing("other means"))?;
+        TRIED[free].call_once(|| means);
+        CURRENT.store(free, Ordering::Relaxed); // the others are started later, which orders it for them
+        irq::set_masking(means.masking(), means.gate());
+        prove(means)
+    }
+
+    /// Lets the tick come on this core, which masks everything else.
+    fn prove(means: &dyn StopMeans) -> Result<(), Unavailable> {
+        let period = (timer::frequency() / PROOF_PERIOD).max(1);
+        let (before, start) = (means.beats(), timer::now());
+        means.start_ticks(Ticking { period, patience: 0 });
+        irq::open_gate();
+        while means.beats() == before && timer::now().wrapping_sub(start) < period * PROOF_PERIODS_MAX {
+            cores::relax();
+        }
+        irq::mask_everything();
+        means.end_ticks();
+        if means.beats() == before { Err(Unavailable::Silent) } else { Ok(()) }
     }
 
     /// The chosen means.
     #[must_use]
     pub fn current() -> Option<&'static dyn StopMeans> {
-        CURRENT.get().copied()
+        TRIED.get(CURRENT.load(Ordering::Relaxed))?.get().copied()
+    }
+
+    /// Starts the ticks of the calling core.
+    pub fn start_ticks(ticking: Ticking) {
+        PATIENCE.store(ticking.patience, Ordering::Relaxed);
+        if let Some(means) = current() {
+            means.start_ticks(ticking);
+        }
+    }
+
+    /// Ends the ticks of the calling core: from now on it is stopped, or it stops the others.
+    pub fn end_ticks() {
+        if let Some(means) = current() {
+            means.end_ticks();
+        }
+    }
+
+    /// A stop tick that was taken at EL1; everything stays masked.
+    pub(crate) fn stop_tick(frame: &mut Frame, hooks: &dyn Hooks) {
+        let core = this();
+        let unanswered = core.count_stop_tick();
+        core.enter_nmi();
+        hooks.nmi_tick(frame);
+        // Relaxed: a number that all cores set alike.
+        let patience = PATIENCE.load(Ordering::Relaxed);
+        if patience != 0 && unanswered > patience {
+            hooks.fatal(frame, Fatal::LockUp);
+        }
+        core.leave_nmi();
+    }
+
+    /// An ordinary tick: the core makes progress.
+    pub(crate) fn ordinary_tick(id: IntId, frame: &mut Frame, hooks: &dyn Hooks) {
+        this().count_ordinary_tick();
+        ordinary(id, frame, hooks);
+    }
+
+    /// An ordinary interrupt: the handler runs open for the stop tick.
+    pub(crate) fn ordinary(id: IntId, frame: &mut Frame, hooks: &dyn Hooks) {
+        let core = this();
+        core.enter_irq();
+        irq::with_gate_open(|| hooks.irq(id, frame));
+        core.leave_irq();
     }
 }
