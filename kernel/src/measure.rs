@@ -59,7 +59,9 @@ fn recover(writer: &CoreWriter, recording: &Recording) {
     say!("   each event             {}.{:01}", ticks / events, ticks % events * 10 / events);
 }
 
-/// Ticks that so many events take; 0 where one was refused.
+/// Ticks that so many events take; 0 where one was refused. A function of its own for each kind of event: what stands around
+/// the call must not decide about its registers.
+#[inline(never)]
 fn time(mut record: impl FnMut(u64) -> bool) -> u64 {
     let state = arch::irq::local_irq_save();
     let begin = arch::timer::now();
