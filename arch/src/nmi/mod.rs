@@ -14,6 +14,7 @@
 //! ordinary tick: a core that spins with interrupts masked is found by itself.
 
 use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::exceptions::{Frame, Hooks};
 use crate::gic::{GicError, IntId};
@@ -21,6 +22,8 @@ use crate::irq::{Gate, Masking};
 
 pub use crate::gic::Line;
 
+#[cfg(target_os = "none")]
+pub mod el2;
 pub mod timer;
 
 /// Why a means of stop does not work on a machine.
@@ -68,6 +71,40 @@ pub struct Ticking {
     pub period: u64,
     /// Stop ticks in a row without an ordinary one after which the core counts as locked up; 0 is never.
     pub patience: u32,
+}
+
+/// The word that stops the cores: 0, or what their stop ticks are to do. In lines of its own, because a part at EL2 reads it
+/// past the caches.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct StopWord(AtomicU32);
+
+/// The stop word.
+pub static STOP_WORD: StopWord = StopWord(AtomicU32::new(0));
+
+impl StopWord {
+    /// Reads it, as a stop tick.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self) -> u32 {
+        // Acquire: pairs with `set`; nothing of what follows comes before.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Writes it, down to where every observer finds it.
+    pub fn set(&self, value: u32) {
+        // Release: what this core did before is done for whoever sees the word.
+        self.0.store(value, Ordering::Release);
+        let start = core::ptr::from_ref(self).addr();
+        crate::cache::clean_to_poc(start..start + size_of::<Self>());
+    }
+
+    /// Writes it if it is still what it was.
+    pub fn change(&self, from: u32, to: u32) {
+        if self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.set(to);
+        }
+    }
 }
 
 /// A means of stop.
