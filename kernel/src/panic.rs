@@ -124,6 +124,20 @@ pub enum Step {
     Reset,
 }
 
+impl Step {
+    /// Its name, as in `die=panic-at-...`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Say => "say",
+            Self::Wait => "wait",
+            Self::Clean => "clean",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// The machine around it.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
