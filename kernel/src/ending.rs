@@ -234,6 +234,9 @@ impl Hooks for TheHooks {
             let _ = write!(message, ": {}", frame.syndrome());
         }
         let _ = write!(location, "pc {:#x}, address {:#x}", link_address(frame.elr), frame.far);
+        if let Some(address) = frame.fault_address() {
+            let _ = write!(location, ", {}", arch::mmu::describe(address));
+        }
         let place = Place::new(&frame.x, &registers, frame.esr);
         let what = What {
             core,
