@@ -3,6 +3,7 @@
 use crate::boot::{Machine, phase};
 use crate::command_line::Die;
 use crate::ending::{self, Status, power_off};
+use crate::panic::Step;
 use crate::record::{Orders, Workload, begin, rest};
 use crate::stop::Others;
 use crate::{life, say, trace};
@@ -60,7 +61,7 @@ fn die_by_panic() -> ! {
 }
 
 fn die_by_two_panics() -> ! {
-    ending::fail_in_panic();
+    ending::fail_at(Step::Wait);
     die_by_panic()
 }
 
