@@ -15,7 +15,7 @@ pub fn next_compare(compare: u64, now: u64, period: u64) -> (u64, u64) {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{Tick, frequency, now, now_unordered};
+pub use target::{Tick, frequency, now, now_unordered, spin};
 
 #[cfg(target_os = "none")]
 mod target {
@@ -53,6 +53,14 @@ mod target {
     #[must_use]
     pub fn frequency() -> u64 {
         CNTFRQ_EL0.get()
+    }
+
+    /// A loop of so many rounds of two instructions, at least one: for whoever counts what interrupts add to it.
+    #[inline(never)]
+    pub fn spin(rounds: u64) {
+        let rounds = rounds.max(1);
+        // SAFETY: counts a register down.
+        unsafe { asm!("1: subs {0}, {0}, #1", "b.ne 1b", inout(reg) rounds => _, options(nomem, nostack)) };
     }
 
     /// One of the timers of this core.

@@ -10,7 +10,7 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, hardware, heap, life, lockup, record, say, stop, trace};
+use crate::{console, hardware, heap, life, lockup, measure, record, say, stop, trace};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
@@ -220,8 +220,11 @@ pub fn open_interrupts(machine: &Machine) {
         }
         Err(error) => unable(&format_args!("no means of stopping the other cores: {error}")),
     }
-    TICKING.call_once(|| lockup::ticking(&machine.options));
+    let ticking = *TICKING.call_once(|| lockup::ticking(&machine.options));
     this_core_ready();
+    if machine.options.measure {
+        measure::interrupts(ticking);
+    }
     log::info!("core 0 runs (MPIDR {:#x})", this().mpidr());
 }
 

@@ -8,6 +8,7 @@ use crate::life::{self, Recording};
 use crate::region_memory::CpuCrc;
 use crate::trace::CoreWriter;
 use crate::{say, trace};
+use arch::nmi::Ticking;
 use ring::records::BankRecord;
 use ring::recover::{Bank, Item};
 use ring::seams::Memory;
@@ -59,7 +60,50 @@ fn recover(writer: &CoreWriter, recording: &Recording) {
     say!("   each event             {}.{:01}", ticks / events, ticks % events * 10 / events);
 }
 
-/// Ticks that so many events take; 0 where one was refused.
+/// Rounds of the loop that ticks interrupt.
+const ROUNDS: u64 = 20_000_000;
+
+/// Tells what the ticks and the masking of ordinary interrupts cost under the means of stop of this boot, on this core
+/// alone.
+pub fn interrupts(ticking: Ticking) {
+    arch::nmi::end_ticks();
+    let idle = spin();
+    arch::nmi::start_ticks(ticking);
+    let state = arch::irq::local_irq_save();
+    let stop = spin();
+    arch::irq::local_irq_restore(state);
+    let both = spin();
+    let each = |all: u64| all.saturating_sub(idle) / (all / ticking.period).max(1);
+    let (stop, both) = (each(stop), each(both));
+    let masking = mask_and_unmask();
+    let part = |ticks: u64| ticks * 1_000_000 / ticking.period.max(1);
+    let name = arch::nmi::current().map_or("nothing", arch::nmi::StopMeans::name);
+    say!("\nticks of the counter that interrupts cost, stop by {name}:");
+    say!("   a stop tick            {stop} ({} ppm of a period)", part(stop));
+    say!("   with an ordinary tick  {both} ({} ppm, its three events included)", part(both));
+    say!("   mask and unmask        {}.{:01}", masking / EVENTS, masking % EVENTS * 10 / EVENTS);
+}
+
+/// Ticks of the counter that a loop of two instructions takes.
+fn spin() -> u64 {
+    let begin = arch::timer::now();
+    arch::timer::spin(ROUNDS);
+    arch::timer::now() - begin
+}
+
+/// Ticks of the counter that masking and unmasking take so many times, without the loop around them.
+fn mask_and_unmask() -> u64 {
+    let begin = arch::timer::now();
+    (0..EVENTS).for_each(|_| arch::irq::without_irqs(|| core::hint::black_box(())));
+    let masked = arch::timer::now();
+    (0..EVENTS).for_each(|_| core::hint::black_box(()));
+    let end = arch::timer::now();
+    (masked - begin).saturating_sub(end - masked)
+}
+
+/// Ticks that so many events take; 0 where one was refused. A function of its own for each kind of event: what stands around
+/// the call must not decide about its registers.
+#[inline(never)]
 fn time(mut record: impl FnMut(u64) -> bool) -> u64 {
     let state = arch::irq::local_irq_save();
     let begin = arch::timer::now();

@@ -129,7 +129,10 @@ pub fn prove(options: &Options) {
     let context = writer.enter(0, read_back::PID);
     Tick::Physical.stop();
     Tick::Virtual.stop();
+    // So many stop ticks without an ordinary one are no lock-up here.
+    let patience = arch::nmi::set_patience(0);
     let result = stop::lend_tick(|| test.all(options));
+    arch::nmi::set_patience(patience);
     Tick::Physical.resume();
     Tick::Virtual.resume();
     writer.leave(context);

@@ -32,16 +32,11 @@ const NUMBER: usize = 8;
 /// Most bytes of data behind the number.
 const DATA_MAX: usize = ring::format::FIELDS_MAX - NUMBER;
 
-/// The data of all events: any bytes will do, since each event is checked.
-pub(crate) static DATA: [u8; DATA_MAX] = {
-    let mut data = [0; DATA_MAX];
-    let mut i = 0;
-    while i < DATA_MAX {
-        data[i] = (i as u8).wrapping_mul(167).wrapping_add(13);
-        i += 1;
-    }
-    data
-};
+/// The data of all events: any bytes will do, since each event is checked. Made at run time: it need not be in the image.
+pub(crate) fn all_data() -> &'static [u8; DATA_MAX] {
+    static DATA: Once<[u8; DATA_MAX]> = Once::new();
+    DATA.call_once(|| core::array::from_fn(|i| (i as u8).wrapping_mul(167).wrapping_add(13)))
+}
 
 impl Workload {
     /// Records for ever, or until `enough` says so; it is asked after each event.
@@ -51,10 +46,11 @@ impl Workload {
         let mut random = self.seed ^ (core as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let start = arch::timer::now_unordered();
         let mut number = 0;
+        let all = all_data();
         loop {
             let size = self.size(&mut random);
             // A refusal is counted by the writer, and the number is used up: the gap shows.
-            let _ = trace::record(&Work { number, data: &DATA[..size.saturating_sub(NUMBER).min(DATA_MAX)] });
+            let _ = trace::record(&Work { number, data: &all[..size.saturating_sub(NUMBER).min(DATA_MAX)] });
             number += 1;
             if let Some(done) = DONE.get(core) {
                 done.store(number, Ordering::Relaxed);

@@ -24,7 +24,7 @@ static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_
 
 /// Longest that a panic waits for the other cores, in milliseconds. Ticks come every `tick_us`; an emulator may hold a core
 /// back for a hundred milliseconds.
-const WAIT_MAX_MS: u64 = 2000;
+const WAIT_MAX_MS: u64 = 1000;
 
 /// Called by every core's tick, as an NMI.
 #[inline]

@@ -14,20 +14,42 @@ pub(crate) type Words = [[u8; 4]; SUBBUF_SIZE as usize / 4];
 /// Registers in which bit 31 is 1, bit 30 is x, bit 0 is x^31.
 const ONE: u32 = 1 << 31;
 
-/// x^(32 n) or x^(-32 n): what n words of zeros, forward or backward, make of a register.
-const fn powers(back: bool) -> [u32; END_WORD as usize] {
-    let mut table = [ONE; END_WORD as usize];
-    let word = if back { zeros_back(ONE, 32) } else { zeros(ONE, 32) };
-    let mut n = 1;
-    while n < table.len() {
-        table[n] = times(table[n - 1], word);
-        n += 1;
-    }
-    table
+/// Powers of x^32 or x^-32: what n words of zeros, forward or backward, make of a register, for n = 32 high + low.
+struct Powers {
+    high: [u32; DIGITS],
+    low: [u32; DIGITS],
 }
 
-static FORWARD: [u32; END_WORD as usize] = powers(false);
-static BACK: [u32; END_WORD as usize] = powers(true);
+/// Digits of n, and values of each.
+const DIGITS: usize = 32;
+const _: () = assert!(END_WORD as usize <= DIGITS * DIGITS);
+
+impl Powers {
+    const fn new(back: bool) -> Self {
+        let word = if back { zeros_back(ONE, 32) } else { zeros(ONE, 32) };
+        let low = Self::of(word);
+        Self { high: Self::of(times(low[DIGITS - 1], word)), low }
+    }
+
+    const fn of(base: u32) -> [u32; DIGITS] {
+        let mut table = [ONE; DIGITS];
+        let mut n = 1;
+        while n < DIGITS {
+            table[n] = times(table[n - 1], base);
+            n += 1;
+        }
+        table
+    }
+
+    /// What `words` words of zeros, less than 1024, make of a register.
+    fn after(&self, register: u32, words: u32) -> u32 {
+        let (high, low) = (words as usize / DIGITS % DIGITS, words as usize % DIGITS);
+        times(times(register, self.high[high]), self.low[low])
+    }
+}
+
+static FORWARD: Powers = Powers::new(false);
+static BACK: Powers = Powers::new(true);
 
 /// From behind the position word back to behind its known bits and the sequence number's 32.
 const TO_SEQUENCE: u32 = zeros_back(ONE, 64 - WORD_BITS);
@@ -73,13 +95,13 @@ impl<'a, C: Crc32c> Search<'a, C> {
         let last = end.clamp(start + 1, END_WORD) - 1;
         let check = u32::from_le_bytes(self.words[last as usize]);
         let behind = check ^ self.register(last);
-        times(behind, BACK[(last - start) as usize]) ^ self.register(start)
+        BACK.after(behind, last - start) ^ self.register(start)
     }
 
     /// Whether the check before `end` fits, when the register was `seeded` before `start`.
     pub(crate) fn verifies(&mut self, start: u32, end: u32, seeded: u32) -> bool {
         let last = end.clamp(start + 1, END_WORD) - 1;
-        let behind = times(seeded ^ self.register(start), FORWARD[(last - start) as usize]) ^ self.register(last);
+        let behind = FORWARD.after(seeded ^ self.register(start), last - start) ^ self.register(last);
         behind == u32::from_le_bytes(self.words[last as usize])
     }
 }

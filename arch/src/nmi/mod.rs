@@ -103,7 +103,7 @@ pub trait StopMeans: Sync {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{choose, current, end_ticks, start_ticks};
+pub use target::{choose, current, end_ticks, set_patience, start_ticks};
 #[cfg(target_os = "none")]
 pub(crate) use target::{ordinary, ordinary_tick, stop_tick};
 
@@ -175,6 +175,11 @@ mod target {
         if let Some(means) = current() {
             means.start_ticks(ticking);
         }
+    }
+
+    /// Changes [`Ticking::patience`] for the stop ticks that are taken at EL1, on all cores; returns what it was.
+    pub fn set_patience(patience: u32) -> u32 {
+        PATIENCE.swap(patience, Ordering::Relaxed)
     }
 
     /// Ends the ticks of the calling core: from now on it is stopped, or it stops the others.

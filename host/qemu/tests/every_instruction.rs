@@ -41,10 +41,10 @@ fn numbers(outcome: &Outcome, is_it: &str, lines: usize) -> Vec<u64> {
 #[test]
 fn an_nmi_at_every_instruction_leaves_every_event_whole() {
     let machines = [
-        ("max", 0, "nest=400"),
-        ("cortex-a72", 4, "nest=400"),
-        ("cortex-a76", 4, "nest=400 clean=subbuffer"),
-        ("max", 0, "nest=400 clean=event"),
+        ("max", 0, "nest=400 stop=feat-nmi"),
+        ("cortex-a72", 4, "nest=400 stop=fiq"),
+        ("cortex-a76", 4, "nest=400 stop=priority-mask clean=subbuffer"),
+        ("max", 0, "nest=400 stop=priority-mask clean=event"),
     ];
     for (cpu, shift, arguments) in machines {
         let outcome = run(&machine(cpu, shift, arguments), 0);

@@ -2,7 +2,7 @@
 
 use super::{Arrival, Trial, TrialNmi, link_address};
 use crate::events::{IrqEntry, IrqExit, Tick, context};
-use crate::record::DATA;
+use crate::record::all_data;
 use core::fmt;
 use core::ops::RangeInclusive;
 use ring::recover::{Item, Recovered};
@@ -15,7 +15,7 @@ pub(super) const PID: i32 = 1;
 /// The data of the large event that a sub-buffer begins with, if so much room is to be left behind it.
 pub(super) fn filler(room: usize) -> &'static [u8] {
     // The largest event leaves the eight bytes of a time record, which the first of a sub-buffer never has.
-    &DATA[..DATA.len() + 8 - room]
+    &all_data()[..all_data().len() + 8 - room]
 }
 
 /// Data that only the event with this number has.
