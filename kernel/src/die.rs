@@ -9,7 +9,7 @@ mod clean;
 pub mod others;
 mod stacks;
 
-pub use armed::{at, in_irq, in_nmi};
+pub use armed::{hang_at, in_irq, in_nmi};
 
 use crate::command_line::{Die, Options};
 use crate::record::{Orders, rest};

@@ -1,7 +1,7 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
 use crate::stop::{Others, end_ticks, park_for_good};
-use crate::{console, die, events, life, lockup, panic as path, trace};
+use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
 use arch::gic::IntId;
@@ -10,8 +10,8 @@ use arch::psci::Psci;
 use boards::Board;
 use boards::reset::{Firmware, ResetError, first_offered};
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU64, Ordering};
-use path::{Around, Progress, Recorder, Role, What};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use path::{Around, Progress, Recorder, Role, Step, What};
 use ring::records::{PANIC_FRAMES, PANIC_REGISTERS};
 use ring::seams::{Console, Reset};
 use spin::Once;
@@ -28,6 +28,8 @@ pub struct Means {
 }
 
 static MEANS: Once<Means> = Once::new();
+/// The step at which the next panic's path panics itself: its place in [`Step::ALL`] plus one; 0 is at none.
+static FAIL_IN_PANIC: AtomicU8 = AtomicU8::new(0);
 static PROGRESS: Progress = Progress::new();
 
 /// Sets what the end needs, and takes exceptions over.
@@ -65,6 +67,11 @@ pub fn power_off(status: Status) -> ! {
         status as u32
     ));
     park_for_good()
+}
+
+/// Makes the next panic fail at a step of its path, once, to see that it ends in the reset all the same.
+pub fn fail_at(step: Step) {
+    FAIL_IN_PANIC.store(step as u8 + 1, Ordering::Relaxed);
 }
 
 /// Asks for a reset, as if from outside: nothing is stopped, nothing is cleaned.
@@ -142,8 +149,15 @@ fn die(role: Role, what: &What<'_>) -> ! {
         operation: arch::cache::deepest().name(),
     });
     let others = Others::new();
+    let at = |step: Step| {
+        crate::die::hang_at(step);
+        if FAIL_IN_PANIC.load(Ordering::Relaxed) == step as u8 + 1 {
+            FAIL_IN_PANIC.store(0, Ordering::Relaxed);
+            panic!("asked for by die=panic-at-{}", step.name());
+        }
+    };
     let around =
-        Around { at: &die::at, others: &others, means: life::stop_means(), reset: &TheReset, console: &PanicConsole };
+        Around { at: &at, others: &others, means: life::stop_means(), reset: &TheReset, console: &PanicConsole };
     path::run(&PROGRESS, role, what, recorder.as_ref(), &around);
     park_for_good()
 }
@@ -263,7 +277,7 @@ fn tick(id: IntId) {
         let number = TICKS.fetch_add(1, Ordering::Relaxed);
         let _ = trace::record(&events::Tick { number });
         lockup::watch();
-        die::in_irq();
+        crate::die::in_irq();
     } else {
         log::warn!("an interrupt that nobody asked for: {id}");
     }

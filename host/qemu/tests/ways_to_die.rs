@@ -117,6 +117,7 @@ const CRASHES: &[Row] = &[
     row("die=panic-at-say", &["asked for on the command line", "then, in the panic path: asked for by die=panic-at-say"], Dying, Hurried),
     row("die=panic-at-wait", &["asked for on the command line", "then, in the panic path: asked for by die=panic-at-wait"], Dying, Hurried),
     row("die=panic-at-clean", &["asked for on the command line", "then, in the panic path: asked for by die=panic-at-clean"], Dying, Stopped),
+    row("die=panic-at-tell", &["asked for on the command line", "then, in the panic path: asked for by die=panic-at-tell"], Dying, Stopped),
     row("die=panic-at-reset", &["asked for on the command line", "then, in the panic path: asked for by die=panic-at-reset"], Dying, Stopped),
     row("die=panic-before-cores", &["asked for by die=panic-before-cores"], Boot, NotRun),
     row("die=panic-in-recovery", &["asked for on the command line", "boot 2 panicked on core 0", "asked for by die=panic-in-recovery"], Dying, Stopped),
@@ -282,7 +283,7 @@ fn end_in_peace(line: &str, means: Means, seed: u64) {
     let story = outcome.story();
     says(&outcome, "shut down cleanly, as asked for by die=reboot");
     says(&outcome, "content    1 boot before this one");
-    assert!(!outcome.console.contains("crash in bank") && !outcome.console.contains("panic"), "{story}");
+    assert!(!outcome.console.contains("crash in bank") && !outcome.console.contains("panicked"), "{story}");
 }
 
 /// `AFTERGLOW_SEEDS`, or 1.
@@ -379,7 +380,7 @@ fn a_reset_from_outside_at_any_time_is_accounted_for_and_never_called_a_panic() 
         let outcome = running.wait().unwrap();
         let story = outcome.story();
         says(&outcome, "ended in a reset without a word");
-        assert!(!outcome.console.contains("panic"), "{story}");
+        assert!(!outcome.console.contains("panicked") && !outcome.console.contains("panic:"), "{story}");
         assert!(!outcome.console.contains("cold: ") || outcome.console.matches("cold: ").count() == 1, "{story}");
         let accounts: Vec<Account> = tables(&outcome.console).into_iter().flat_map(|table| table.accounts).collect();
         assert!(accounts.iter().any(|account| account.recovered > 0), "{story}");

@@ -283,6 +283,8 @@ choices! {
         /// A second panic before anything is cleaned.
         PanicAtClean = "panic-at-clean",
         /// A second panic when everything is in memory.
+        PanicAtTell = "panic-at-tell",
+        /// A second panic when everything has been told.
         PanicAtReset = "panic-at-reset",
         /// A panic path that never ends.
         HangInPanic = "hang-in-panic",

@@ -8,7 +8,7 @@ use super::{asked_for, clean, others, stacks};
 use crate::command_line::Die;
 use crate::panic::Step;
 use crate::record::rest;
-use crate::stop;
+use crate::{ending, stop};
 use arch::core_local::{MAX_CORES, this};
 use arch::irq::Gate;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -46,10 +46,8 @@ static ACTS: [AtomicU8; MAX_CORES] = [const { AtomicU8::new(0) }; MAX_CORES];
 /// A core has something to do in a handler.
 static ARMED: AtomicBool = AtomicBool::new(false);
 
-/// The step at which the panic path fails, plus one; 0 is none.
-static FAILS_AT: AtomicU8 = AtomicU8::new(0);
-/// In that word: it does not panic there but hangs.
-const HANG: u8 = 0x80;
+/// The panic path never ends.
+static HANG: AtomicBool = AtomicBool::new(false);
 
 /// Lets this core do something in its next handler.
 pub(super) fn arm(act: Act) {
@@ -106,34 +104,18 @@ pub fn in_nmi() {
     }
 }
 
-/// The step at which a way to die lets the panic path fail.
-fn step(die: Die) -> Option<Step> {
-    Some(match die {
-        Die::PanicAtStop => Step::Stop,
-        Die::PanicAtSay => Step::Say,
-        Die::PanicAtWait | Die::HangInPanic => Step::Wait,
-        Die::PanicAtClean => Step::Clean,
-        Die::PanicAtReset => Step::Reset,
-        _ => return None,
-    })
-}
-
 /// Lets the panic path fail, if this way to die is about it.
 pub(super) fn for_panic_path(die: Die) {
-    let hang = if die == Die::HangInPanic { HANG } else { 0 };
-    FAILS_AT.store(step(die).map_or(0, |step| hang | (step as u8 + 1)), Ordering::Relaxed);
+    let name = die.word().strip_prefix("panic-at-");
+    if let Some(step) = Step::ALL.into_iter().find(|step| name == Some(step.name())) {
+        ending::fail_at(step);
+    }
+    HANG.store(die == Die::HangInPanic, Ordering::Relaxed);
 }
 
-/// Called by the panic path at each of its steps.
-pub fn at(here: Step) {
-    let fails_at = FAILS_AT.load(Ordering::Relaxed);
-    if fails_at & !HANG != here as u8 + 1 {
-        return;
-    }
-    while fails_at & HANG != 0 {
+/// Called by the panic path at each of its steps: hangs before it waits for the others, if that was asked for.
+pub fn hang_at(step: Step) {
+    while step == Step::Wait && HANG.load(Ordering::Relaxed) {
         arch::cores::relax();
     }
-    // Once: the second panic goes on.
-    FAILS_AT.store(0, Ordering::Relaxed);
-    panic!("asked for by die=panic-at-{}", here.name())
 }
