@@ -207,14 +207,8 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
 
 /// Interrupts, the means of stop, and the ticks of this core.
 pub fn open_interrupts(machine: &Machine) {
-    let forced = match stop::forced(machine.options.stop) {
-        Ok(forced) => forced,
-        Err(name) => unable(&format_args!(
-            "stop={name}: this kernel has no such means yet; stop=auto takes the best that the machine has"
-        )),
-    };
     let passed_over = |means, why| log::debug!("stop={means}: {why}");
-    match boards::stop::set_up(&machine.found, forced, passed_over) {
+    match boards::stop::set_up(&machine.found, stop::forced(machine.options.stop), passed_over) {
         Ok(means) => {
             life::set_stop_means(stop::record_means(means.name()));
             say!("  stop by    {} (no IPI), tick every {} us", means.name(), machine.options.tick_us);

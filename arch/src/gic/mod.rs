@@ -235,6 +235,9 @@ pub trait Gic: Sync {
     /// Nothing here sends any: not 0 means that somebody else did.
     fn pending_sgis(&self, core: usize) -> Option<u16>;
 
+    /// Where the registers of a core's CPU interface are; 0 where they are system registers.
+    fn interface_address(&self) -> usize;
+
     /// How a critical section masks ordinary interrupts if the tick is one of high priority.
     fn masking(&self) -> crate::irq::Masking;
 }

@@ -259,6 +259,9 @@ mod tests {
         fn pending_sgis(&self, _: usize) -> Option<u16> {
             Some(0)
         }
+        fn interface_address(&self) -> usize {
+            0
+        }
         fn masking(&self) -> Masking {
             Masking::PriorityMaskV3
         }
