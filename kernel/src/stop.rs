@@ -1,7 +1,7 @@
 //! The stop: one word that a panicking core raises, and what each other core does when its own tick finds it.
 
 use crate::events::{self, CoreStop};
-use crate::{life, nest, trace};
+use crate::{die, life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
 use arch::nmi::STOP_WORD;
@@ -18,6 +18,9 @@ const STAND_STILL: u32 = 1;
 /// It is the NMI of the test of nesting, on the only core that runs.
 const LENT: u32 = 2;
 
+/// It is the NMI in which a core dies, as the command line wants it.
+const LETHAL: u32 = 3;
+
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
 
@@ -31,6 +34,7 @@ pub fn check(frame: &Frame) {
     match STOP_WORD.get() {
         GO_ON => {}
         LENT => nest::arrive(frame),
+        LETHAL => die::in_nmi(),
         _ => stand_still(frame),
     }
 }
@@ -42,6 +46,11 @@ pub fn lend_tick<R>(test: impl FnOnce() -> R) -> R {
     let result = test();
     STOP_WORD.change(LENT, GO_ON);
     result
+}
+
+/// Every stop tick asks [`die`] from now on, until somebody panics.
+pub fn make_tick_lethal() {
+    STOP_WORD.set(LETHAL);
 }
 
 /// Records where the core stood, closes and cleans its writer, says so, and never comes back.
