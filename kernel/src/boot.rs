@@ -129,6 +129,10 @@ fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) 
     say!("  board      {} ({})", board.name(), Escaped(model));
     let conduit = found.psci.map_or("no PSCI", |conduit| conduit.name());
     say!("  entry      EL{} at {:#x}, PSCI by {conduit}", info.entry_el, info.load_address);
+    // Names the ELF file whose symbols belong to the addresses below.
+    if let Some(build) = arch::image::build_id().first_chunk() {
+        say!("  build      {:08x}", u32::from_be_bytes(*build));
+    }
     let arguments = tree.bootargs();
     if !arguments.is_empty() {
         say!("  arguments  {}", Escaped(arguments));
