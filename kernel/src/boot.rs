@@ -176,13 +176,9 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
     if let Err(error) = arch::mmu::map_region(base..base + size) {
         unable(&format_args!("the region cannot be mapped: {error:?}"));
     }
-    if let Some(GicInfo::V3(regions)) = &found.gic {
-        let ranges =
-            core::iter::once(&regions.distributor).chain(&regions.redistributors).filter(|range| !range.is_empty());
-        for range in ranges {
-            if let Err(error) = arch::mmu::map_device(range.clone()) {
-                say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
-            }
+    for range in found.gic.iter().flat_map(GicInfo::registers) {
+        if let Err(error) = arch::mmu::map_device(range.clone()) {
+            say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
         }
     }
     let heap = match memblock.allocate(HEAP_SIZE, 4096, None) {
@@ -207,14 +203,8 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
 
 /// Interrupts, the means of stop, and the ticks of this core.
 pub fn open_interrupts(machine: &Machine) {
-    let forced = match stop::forced(machine.options.stop) {
-        Ok(forced) => forced,
-        Err(name) => unable(&format_args!(
-            "stop={name}: this kernel has no such means yet; stop=auto takes the best that the machine has"
-        )),
-    };
     let passed_over = |means, why| log::debug!("stop={means}: {why}");
-    match boards::stop::set_up(&machine.found, forced, passed_over) {
+    match boards::stop::set_up(&machine.found, stop::forced(machine.options.stop), passed_over) {
         Ok(means) => {
             life::set_stop_means(stop::record_means(means.name()));
             say!("  stop by    {} (no IPI), tick every {} us", means.name(), machine.options.tick_us);

@@ -4,20 +4,19 @@ use crate::events::{self, CoreStop};
 use crate::{life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
+use arch::nmi::STOP_WORD;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
 
-/// The stop word: what a tick does beside being one.
-static STOP: AtomicU8 = AtomicU8::new(GO_ON);
-/// Nothing.
-const GO_ON: u8 = 0;
+/// The stop word says what a tick does beside being one: nothing.
+const GO_ON: u32 = 0;
 /// Its core stands still for good: somebody panics.
-const STAND_STILL: u8 = 1;
+const STAND_STILL: u32 = 1;
 /// It is the NMI of the test of nesting, on the only core that runs.
-const LENT: u8 = 2;
+const LENT: u32 = 2;
 
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
@@ -29,8 +28,7 @@ const WAIT_MAX_MS: u64 = 1000;
 /// Called by every core's tick, as an NMI.
 #[inline]
 pub fn check(frame: &Frame) {
-    // Acquire: pairs with the release in `request`; nothing before the stop word is needed, but nothing later either.
-    match STOP.load(Ordering::Acquire) {
+    match STOP_WORD.get() {
         GO_ON => {}
         LENT => nest::arrive(frame),
         _ => stand_still(frame),
@@ -40,9 +38,9 @@ pub fn check(frame: &Frame) {
 /// Lends the tick to [`nest`] while `test` runs. No other core runs yet, so nobody can ask for a stop meanwhile but this
 /// core itself, by a panic; that one stays.
 pub fn lend_tick<R>(test: impl FnOnce() -> R) -> R {
-    STOP.store(LENT, Ordering::Relaxed);
+    STOP_WORD.set(LENT);
     let result = test();
-    let _ = STOP.compare_exchange(LENT, GO_ON, Ordering::Relaxed, Ordering::Relaxed);
+    STOP_WORD.change(LENT, GO_ON);
     result
 }
 
@@ -145,8 +143,9 @@ impl Default for Others {
 
 impl StopOthers for Others {
     fn request(&self) {
-        // Release: what this core did before is done for whoever sees the word.
-        STOP.store(STAND_STILL, Ordering::Release);
+        // This core's own tick must not find the word.
+        end_ticks();
+        STOP_WORD.set(STAND_STILL);
     }
     fn is_running(&self, core: u32) -> bool {
         arch::core_local::CORES.get(core as usize).is_some_and(arch::core_local::CoreLocal::is_online)
@@ -170,17 +169,15 @@ pub fn record_means(name: &str) -> StopMeans {
 }
 
 /// The board's name for what the command line forces; `None` leaves the choice.
-///
-/// # Errors
-/// The word on the command line, for a means that this kernel does not have yet.
-pub fn forced(stop: crate::command_line::Stop) -> Result<Option<boards::stop::Means>, &'static str> {
+#[must_use]
+pub fn forced(stop: crate::command_line::Stop) -> Option<boards::stop::Means> {
     use crate::command_line::Stop;
-    let name = match stop {
-        Stop::Auto => return Ok(None),
-        Stop::PriorityMask => "priority-mask",
-        Stop::Fiq => "fiq",
-        Stop::FeatNmi => "feat-nmi",
-        Stop::El2 => "el2",
-    };
-    boards::stop::Means::from_name(name).map(Some).ok_or(name)
+    use boards::stop::Means;
+    match stop {
+        Stop::Auto => None,
+        Stop::PriorityMask => Some(Means::PriorityMask),
+        Stop::Fiq => Some(Means::Fiq),
+        Stop::FeatNmi => Some(Means::FeatNmi),
+        Stop::El2 => Some(Means::El2),
+    }
 }

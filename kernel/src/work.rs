@@ -72,7 +72,6 @@ fn die_by_reset() -> ! {
 
 fn die_in_peace() -> ! {
     so_far();
-    // This core's own tick must not find the word.
     arch::irq::mask_everything();
     let others = Others::new();
     others.request();
