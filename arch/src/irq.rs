@@ -56,7 +56,9 @@ pub struct Masked {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{enable, gate, local_irq_restore, local_irq_save, mask_everything, masked, masking, ordinary_masked};
+pub use target::{
+    enable, gate, local_irq_restore, local_irq_save, mask_daif, mask_everything, masked, masking, ordinary_masked,
+};
 #[cfg(target_os = "none")]
 pub(crate) use target::{open_gate, set_allint, set_masking, with_gate_open};
 
@@ -163,11 +165,16 @@ mod target {
     /// Masks everything that can be masked on this core, also the stop tick unless it is taken at EL2: step 1 of a
     /// panic.
     pub fn mask_everything() {
-        // SAFETY: masking never breaks running code. D, A, I and F.
-        unsafe { asm!("msr daifset, #0b1111", options(nostack, preserves_flags)) };
+        mask_daif();
         if gate() == Gate::Superpriority {
             set_allint(true);
         }
+    }
+
+    /// Masks all of PSTATE.DAIF on this core, and not PSTATE.ALLINT.
+    pub fn mask_daif() {
+        // SAFETY: masking never breaks running code. D, A, I and F.
+        unsafe { asm!("msr daifset, #0b1111", options(nostack, preserves_flags)) };
     }
 
     /// Lets the stop tick through, and nothing else, on a core that masks ordinary interrupts in its way.

@@ -11,6 +11,9 @@ pub trait Console: Sync {
     /// Writes bytes without a lock, for the panic path: whoever holds the lock may never let go.
     fn write_unlocked(&self, bytes: &[u8]);
 
+    /// Runs something as [`Console::write`] writes: under the lock, with ordinary interrupts masked.
+    fn while_locked(&self, run: &mut dyn FnMut());
+
     /// Waits, bounded, until everything has left the line.
     fn flush(&self);
 

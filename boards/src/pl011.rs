@@ -102,6 +102,13 @@ impl Console for Pl011 {
         put(unsafe { self.uart() }, bytes);
     }
 
+    fn while_locked(&self, run: &mut dyn FnMut()) {
+        irq::without_irqs(|| {
+            let _guard = self.lock.lock();
+            run();
+        });
+    }
+
     fn flush(&self) {
         // SAFETY: only reads the flag register, which has no side effects.
         let uart = unsafe { &*self.uart.get() };

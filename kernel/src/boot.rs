@@ -2,7 +2,7 @@
 //!
 //! Each step says what it found, and where it cannot go on, what to do about it.
 
-use crate::command_line::{self, Options};
+use crate::command_line::{self, Die, Options};
 use crate::device_tree::{EnableMethod, Tree, size_of, validate};
 use crate::ending::{self, Status, power_off};
 use crate::events::BootPhase;
@@ -10,7 +10,7 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, hardware, heap, life, lockup, measure, record, say, stop, trace, watchdog};
+use crate::{console, die, hardware, heap, life, lockup, measure, record, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
@@ -90,6 +90,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
         );
     }
 
+    die::if_asked(&options, Die::PanicEarly);
     let region = memory(board, &found, &tree, &options);
     Machine { board, found, options, tree, psci, region }
 }

@@ -1,6 +1,6 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
-use crate::stop::{Others, end_ticks, park_for_good};
+use crate::stop::{self, Others, end_ticks, park_for_good};
 use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
@@ -10,7 +10,7 @@ use arch::psci::Psci;
 use boards::Board;
 use boards::reset::{Firmware, ResetError, first_offered};
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use path::{Around, Progress, Recorder, Role, Step, What};
 use ring::records::{PANIC_FRAMES, PANIC_REGISTERS};
 use ring::seams::{Console, Reset};
@@ -28,8 +28,8 @@ pub struct Means {
 }
 
 static MEANS: Once<Means> = Once::new();
-/// The next panic fails before it waits for the others.
-static FAIL_IN_PANIC: AtomicBool = AtomicBool::new(false);
+/// The step at which the next panic's path panics itself: its place in [`Step::ALL`] plus one; 0 is at none.
+static FAIL_IN_PANIC: AtomicU8 = AtomicU8::new(0);
 static PROGRESS: Progress = Progress::new();
 
 /// Sets what the end needs, and takes exceptions over.
@@ -70,9 +70,9 @@ pub fn power_off(status: Status) -> ! {
     park_for_good()
 }
 
-/// Makes the next panic fail in its path, to see that it ends in the reset all the same.
-pub fn fail_in_panic() {
-    FAIL_IN_PANIC.store(true, Ordering::Relaxed);
+/// Makes the next panic fail at a step of its path, once, to see that it ends in the reset all the same.
+pub fn fail_at(step: Step) {
+    FAIL_IN_PANIC.store(step as u8 + 1, Ordering::Relaxed);
 }
 
 /// Asks for a reset, as if from outside: nothing is stopped, nothing is cleaned.
@@ -109,9 +109,7 @@ impl Reset for TheReset {
 
 /// Says which software-generated interrupts the controller knows of: none, since nothing here can send one.
 pub fn sgis() {
-    let Some(gic) = boards::stop::interrupt_controller() else { return };
-    let pending =
-        (0..arch::core_local::MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    let Some(pending) = stop::sgis() else { return };
     PanicConsole.write_line(format_args!("gic: SGIs pending or active on any core: {pending:#06x}"));
 }
 
@@ -151,9 +149,11 @@ fn die(role: Role, what: &What<'_>) -> ! {
         operation: arch::cache::deepest().name(),
     });
     let others = Others::new();
-    let at = |step| {
-        if step == Step::Wait && FAIL_IN_PANIC.swap(false, Ordering::Relaxed) {
-            panic!("asked for by die=panic-in-panic");
+    let at = |step: Step| {
+        crate::die::hang_at(step);
+        if FAIL_IN_PANIC.load(Ordering::Relaxed) == step as u8 + 1 {
+            FAIL_IN_PANIC.store(0, Ordering::Relaxed);
+            panic!("asked for by die=panic-at-{}", step.name());
         }
     };
     let around =
@@ -248,6 +248,9 @@ impl Hooks for TheHooks {
             let _ = write!(message, ": {}", frame.syndrome());
         }
         let _ = write!(location, "pc {:#x}, address {:#x}", link_address(frame.elr), frame.far);
+        if let Some(address) = frame.fault_address() {
+            let _ = write!(location, ", {}", arch::mmu::describe(address));
+        }
         let place = Place::new(&frame.x, &registers, frame.esr);
         let what = What {
             core,
@@ -274,6 +277,7 @@ fn tick(id: IntId) {
         let number = TICKS.fetch_add(1, Ordering::Relaxed);
         let _ = trace::record(&events::Tick { number });
         lockup::watch();
+        crate::die::in_irq();
     } else {
         log::warn!("an interrupt that nobody asked for: {id}");
     }

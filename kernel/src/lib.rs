@@ -33,6 +33,8 @@ pub mod boot;
 #[cfg(target_os = "none")]
 pub mod console;
 #[cfg(target_os = "none")]
+pub mod die;
+#[cfg(target_os = "none")]
 pub mod ending;
 #[cfg(target_os = "none")]
 mod heap;

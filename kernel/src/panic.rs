@@ -120,8 +120,28 @@ pub enum Step {
     Wait,
     /// Before anything is cleaned.
     Clean,
-    /// Everything is in memory.
+    /// Everything is in memory; the details are about to be told.
+    Tell,
+    /// Everything has been told.
     Reset,
+}
+
+impl Step {
+    /// All of them, in the order in which they come.
+    pub const ALL: [Self; 6] = [Self::Stop, Self::Say, Self::Wait, Self::Clean, Self::Tell, Self::Reset];
+
+    /// Its name, as in `die=panic-at-...`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Say => "say",
+            Self::Wait => "wait",
+            Self::Clean => "clean",
+            Self::Tell => "tell",
+            Self::Reset => "reset",
+        }
+    }
 }
 
 /// The machine around it.
@@ -174,6 +194,7 @@ pub fn run<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
                 wait(what, recorder, around, &mut out);
                 (around.at)(Step::Clean);
                 clean(what, recorder, &mut out);
+                (around.at)(Step::Tell);
                 (around.at)(Step::Reset);
             } else {
                 let _ = writeln!(out, "panic: no region is there yet: nothing of this boot will be found");

@@ -1,12 +1,12 @@
 //! The stop: one word that a panicking core raises, and what each other core does when its own tick finds it.
 
 use crate::events::{self, CoreStop};
-use crate::{life, nest, trace};
+use crate::{die, life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
 use arch::nmi::STOP_WORD;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
@@ -17,6 +17,9 @@ const GO_ON: u32 = 0;
 const STAND_STILL: u32 = 1;
 /// It is the NMI of the test of nesting, on the only core that runs.
 const LENT: u32 = 2;
+
+/// It is the NMI in which a core dies, as the command line wants it.
+const LETHAL: u32 = 3;
 
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
@@ -31,6 +34,7 @@ pub fn check(frame: &Frame) {
     match STOP_WORD.get() {
         GO_ON => {}
         LENT => nest::arrive(frame),
+        LETHAL => die::in_nmi(),
         _ => stand_still(frame),
     }
 }
@@ -42,6 +46,11 @@ pub fn lend_tick<R>(test: impl FnOnce() -> R) -> R {
     let result = test();
     STOP_WORD.change(LENT, GO_ON);
     result
+}
+
+/// Every stop tick asks [`die`] from now on, until somebody panics.
+pub fn make_tick_lethal() {
+    STOP_WORD.set(LETHAL);
 }
 
 /// Records where the core stood, closes and cleans its writer, says so, and never comes back.
@@ -88,9 +97,22 @@ pub fn end_ticks() {
     arch::nmi::end_ticks();
 }
 
+/// Software-generated interrupts that a core knew of when it came to stand still, one bit each.
+static SGIS: AtomicU16 = AtomicU16::new(0);
+
+/// The software-generated interrupts that the interrupt controller knows of, on this core and on those that stand still (with a
+/// GICv2 only the core itself can see its own), one bit each.
+#[must_use]
+pub fn sgis() -> Option<u16> {
+    let gic = boards::stop::interrupt_controller()?;
+    let pending = (0..MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    Some(SGIS.fetch_or(pending, Ordering::Relaxed) | pending)
+}
+
 /// Says that this core stands still, and does.
 pub fn park_for_good() -> ! {
     end_ticks();
+    let _ = sgis();
     if let Some(parked) = PARKED.get(this().index()) {
         // Release: whoever sees it sees what this core wrote before.
         parked.store(true, Ordering::Release);
