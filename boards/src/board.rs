@@ -9,6 +9,7 @@ use arch::psci::Conduit;
 
 use crate::console::{Console, ConsoleError};
 use crate::reset::ResetWay;
+use crate::watchdog::WatchdogInfo;
 
 /// What the kernel found in the device tree. Register ranges are physical, `ranges` applied.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Found {
     pub psci: Option<Conduit>,
     /// The timers of each core: the timer node's `interrupts`, second to fourth entry.
     pub timers: Option<Ticks>,
+    /// The watchdog, or a bus that may have one.
+    pub watchdog: Option<WatchdogInfo>,
 }
 
 /// A console as the device tree describes it.

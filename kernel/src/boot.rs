@@ -10,7 +10,7 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, die, hardware, heap, life, lockup, measure, record, say, stop, trace};
+use crate::{console, die, hardware, heap, life, lockup, measure, record, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
@@ -82,6 +82,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
 
     let psci = found.psci.map(Psci::new);
     ending::prepare(ending::Means { board, psci, tick: found.timers.map(|ticks| ticks.ordinary) });
+    watchdog::take(&found, options.watchdog);
     if info.entry_el == 3 {
         unable(
             &"it was entered at EL3, with no firmware below it: no PSCI, no other cores, no reset. Start it as firmware \
@@ -127,8 +128,8 @@ fn open_console(board: &'static dyn Board, found: &Found) {
 fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) {
     let model = tree.model().unwrap_or(b"?");
     say!("  board      {} ({})", board.name(), Escaped(model));
-    let conduit = found.psci.map_or("no PSCI", |conduit| conduit.name());
-    say!("  entry      EL{} at {:#x}, PSCI by {conduit}", info.entry_el, info.load_address);
+    let psci = found.psci.map_or(["no PSCI", ""], |conduit| ["PSCI by ", conduit.name()]);
+    say!("  entry      EL{} at {:#x}, {}{}", info.entry_el, info.load_address, psci[0], psci[1]);
     // Names the ELF file whose symbols belong to the addresses below.
     if let Some(build) = arch::image::build_id().first_chunk() {
         say!("  build      {:08x}", u32::from_be_bytes(*build));

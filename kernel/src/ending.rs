@@ -62,6 +62,7 @@ pub fn power_off(status: Status) -> ! {
         let error = psci.system_off();
         console::print(format_args!("power off: the firmware refuses: {error:?}\n"));
     }
+    boards::watchdog::power_off();
     console::print(format_args!(
         "the end (status {}): this machine cannot be switched off by software\n",
         status as u32
@@ -134,6 +135,7 @@ impl Console for PanicConsole {
 
 /// Goes the panic path to its end.
 fn die(role: Role, what: &What<'_>) -> ! {
+    boards::watchdog::dead_man();
     end_ticks();
     let recording = life::recording();
     let writers = |core: u32| trace::of(core as usize);

@@ -59,4 +59,6 @@ pub mod tell;
 #[cfg(target_os = "none")]
 pub mod trace;
 #[cfg(target_os = "none")]
+mod watchdog;
+#[cfg(target_os = "none")]
 pub mod work;

@@ -132,8 +132,9 @@ mod target {
 
     /// Period of the tick that proves a means, as a part of a second.
     const PROOF_PERIOD: u64 = 10_000;
-    /// How many of these periods it may take.
-    const PROOF_PERIODS_MAX: u64 = 1000;
+    /// How many of these periods it may take. A loaded host holds an emulated core back for more than a hundred milliseconds;
+    /// a means that is there must not be passed over for that.
+    const PROOF_PERIODS_MAX: u64 = 10_000;
 
     /// The word that stops the cores: 0, or what their stop ticks are to do. In lines of its own, because a part at EL2 reads it
     /// past the caches.

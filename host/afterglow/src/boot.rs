@@ -60,19 +60,19 @@ pub(crate) struct Boot {
     #[arg(long, default_value_t = 60)]
     timeout: u64,
 
-    /// A device tree instead of QEMU's own
+    /// A device tree instead of the board's
     #[arg(long, value_name = "DTB", conflicts_with_all = ["overlay", "region", "no_region"])]
     dtb: Option<PathBuf>,
 
-    /// An overlay on QEMU's device tree instead of the one that reserves the region
+    /// An overlay on the board's device tree instead of the one that reserves the region
     #[arg(long, value_name = "DTSO", conflicts_with_all = ["region", "no_region"])]
     overlay: Option<PathBuf>,
 
-    /// The region, at another place [default: 0x50000000:8M on virt]
+    /// The region, at another place [default: 0x50000000:8M on virt, 0xb000000:8M on raspi4b]
     #[arg(long, value_name = "BASE:SIZE", value_parser = parse_region, conflicts_with = "no_region")]
     region: Option<(u64, u64)>,
 
-    /// QEMU's device tree as it is, without a region
+    /// The board's device tree as it is, without a region
     #[arg(long)]
     no_region: bool,
 
@@ -135,9 +135,9 @@ impl Boot {
         machine = match (&self.dtb, &self.overlay, self.region) {
             (Some(dtb), _, _) => machine.devicetree_file(dtb),
             (_, Some(overlay), _) => machine.overlay(Overlay::load(overlay)?),
-            (_, _, Some((base, size))) => machine.overlay(Overlay::region(base, size)),
-            _ if self.no_region || board != Board::Virt => machine,
-            _ => machine.overlay(Overlay::virt_region()),
+            (_, _, Some((base, size))) => machine.overlay(Overlay::region_at(board, base, size)),
+            _ if self.no_region => machine,
+            _ => machine.overlay(Overlay::region_of(board)),
         };
         if self.gdb {
             machine = machine.extra(["-S", "-gdb", &format!("tcp:{DEBUGGER}")]);
