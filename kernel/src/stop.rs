@@ -118,11 +118,11 @@ pub fn stands_still(core: usize) -> bool {
 fn masked(registers: &Registers) -> Masked {
     /// PSTATE.I.
     const IRQ: u64 = 1 << 7;
-    /// PSTATE.I and PSTATE.F.
-    const IRQ_AND_FIQ: u64 = 0b11 << 6;
+    /// PSTATE.A, PSTATE.I and PSTATE.F. The last alone says nothing: where no FIQ is used it is never opened.
+    const ALL: u64 = 0b111 << 6;
     let in_handler = this().irq_depth() > 0;
-    // An exception masks both; a handler of ordinary interrupts is no more than that.
-    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ && !in_handler {
+    // An exception masks them all; a handler of ordinary interrupts is no more than that.
+    if registers.pstate & ALL == ALL && !in_handler {
         return Masked::All;
     }
     let by_priority = arch::irq::masked().priority_mask.is_some_and(|mask| mask <= arch::gic::MASK_ORDINARY);
