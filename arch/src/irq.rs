@@ -20,6 +20,8 @@ pub enum Masking {
     Daif = 0,
     /// ICC_PMR_EL1: the GICv3 priority mask.
     PriorityMaskV3 = 1,
+    /// GICC_PMR: the GICv2 priority mask.
+    PriorityMaskV2 = 2,
 }
 
 /// What the stop tick has to get past on this core.
@@ -66,7 +68,7 @@ mod target {
     use core::sync::atomic::{AtomicU8, Ordering};
 
     use super::{Gate, IrqState, Masked, Masking};
-    use crate::gic::v3::priority_mask;
+    use crate::gic::{v2, v3};
     use crate::sysreg::daif;
 
     /// PSTATE.I in DAIF.
@@ -82,6 +84,7 @@ mod target {
         // Relaxed: set once by the boot core before the others start, which orders it for them.
         match MASKING.load(Ordering::Relaxed) {
             1 => Masking::PriorityMaskV3,
+            2 => Masking::PriorityMaskV2,
             _ => Masking::Daif,
         }
     }
@@ -114,7 +117,8 @@ mod target {
                 set_daif_i();
                 value
             }
-            Masking::PriorityMaskV3 => priority_mask::mask(),
+            Masking::PriorityMaskV3 => v3::priority_mask::mask(),
+            Masking::PriorityMaskV2 => v2::priority_mask::mask(),
         };
         IrqState { masking, value }
     }
@@ -125,7 +129,8 @@ mod target {
         match state.masking {
             // SAFETY: the value was this core's before; its caller expected interrupts then.
             Masking::Daif => unsafe { daif::write(state.value) },
-            Masking::PriorityMaskV3 => priority_mask::set(state.value),
+            Masking::PriorityMaskV3 => v3::priority_mask::set(state.value),
+            Masking::PriorityMaskV2 => v2::priority_mask::set(state.value),
         }
     }
 
@@ -133,7 +138,8 @@ mod target {
     fn priority_mask_value() -> Option<u8> {
         match masking() {
             Masking::Daif => None,
-            Masking::PriorityMaskV3 => Some(priority_mask::get()),
+            Masking::PriorityMaskV3 => Some(v3::priority_mask::get()),
+            Masking::PriorityMaskV2 => Some(v2::priority_mask::get()),
         }
     }
 
@@ -148,7 +154,8 @@ mod target {
     pub fn enable() {
         match masking() {
             Masking::Daif => {}
-            Masking::PriorityMaskV3 => priority_mask::open(),
+            Masking::PriorityMaskV3 => v3::priority_mask::open(),
+            Masking::PriorityMaskV2 => v2::priority_mask::open(),
         }
         open_gate();
         // SAFETY: the caller says that this core can be interrupted. A and I.
@@ -228,7 +235,7 @@ mod host {
 
     /// Nothing to put back.
     pub fn local_irq_restore(state: IrqState) {
-        let IrqState { masking: Masking::Daif | Masking::PriorityMaskV3, value: _ } = state;
+        let IrqState { masking: Masking::Daif | Masking::PriorityMaskV3 | Masking::PriorityMaskV2, value: _ } = state;
     }
 
     /// Nothing is masked.

@@ -71,6 +71,7 @@ pub use target::{interrupt_controller, set_up};
 #[cfg(target_os = "none")]
 mod target {
     use arch::gic::Gic;
+    use arch::gic::v2::GicV2;
     use arch::gic::v3::GicV3;
     use arch::nmi::el2::OwnEl2;
     use arch::nmi::timer::{Timer, Way};
@@ -80,6 +81,7 @@ mod target {
     use super::{Means, StopError};
     use crate::board::{Found, GicInfo};
 
+    static GIC_V2: Once<GicV2> = Once::new();
     static GIC_V3: Once<GicV3> = Once::new();
     static OWN_EL2: Once<OwnEl2> = Once::new();
     static TIMERS: [Once<Timer>; 3] = [const { Once::new() }; 3];
@@ -87,7 +89,8 @@ mod target {
     /// The interrupt controller, once [`set_up`] has found it.
     #[must_use]
     pub fn interrupt_controller() -> Option<&'static dyn Gic> {
-        GIC_V3.get().map(|gic| gic as &dyn Gic)
+        let v3 = GIC_V3.get().map(|gic| gic as &dyn Gic);
+        v3.or(GIC_V2.get().map(|gic| gic as &dyn Gic))
     }
 
     /// Sets up the interrupt controller and the best means of stop that the machine has, or the forced one, on the boot
@@ -105,6 +108,9 @@ mod target {
     ) -> Result<&'static dyn StopMeans, StopError> {
         let gic: &'static dyn Gic = match &found.gic {
             None => return Err(StopError::NoInterruptController),
+            Some(GicInfo::V2(regions)) => {
+                GIC_V2.try_call_once(|| GicV2::new(regions.clone())).map_err(StopError::InterruptController)?
+            }
             Some(GicInfo::V3(regions)) => {
                 GIC_V3.try_call_once(|| GicV3::new(regions.clone())).map_err(StopError::InterruptController)?
             }

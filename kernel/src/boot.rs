@@ -176,13 +176,9 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
     if let Err(error) = arch::mmu::map_region(base..base + size) {
         unable(&format_args!("the region cannot be mapped: {error:?}"));
     }
-    if let Some(GicInfo::V3(regions)) = &found.gic {
-        let ranges =
-            core::iter::once(&regions.distributor).chain(&regions.redistributors).filter(|range| !range.is_empty());
-        for range in ranges {
-            if let Err(error) = arch::mmu::map_device(range.clone()) {
-                say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
-            }
+    for range in found.gic.iter().flat_map(GicInfo::registers) {
+        if let Err(error) = arch::mmu::map_device(range.clone()) {
+            say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
         }
     }
     let heap = match memblock.allocate(HEAP_SIZE, 4096, None) {

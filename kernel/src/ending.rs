@@ -1,6 +1,6 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
-use crate::stop::{Others, end_ticks, park_for_good};
+use crate::stop::{self, Others, end_ticks, park_for_good};
 use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
@@ -108,9 +108,7 @@ impl Reset for TheReset {
 
 /// Says which software-generated interrupts the controller knows of: none, since nothing here can send one.
 pub fn sgis() {
-    let Some(gic) = boards::stop::interrupt_controller() else { return };
-    let pending =
-        (0..arch::core_local::MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    let Some(pending) = stop::sgis() else { return };
     PanicConsole.write_line(format_args!("gic: SGIs pending or active on any core: {pending:#06x}"));
 }
 

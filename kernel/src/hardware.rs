@@ -1,6 +1,7 @@
 //! What the device tree says of the hardware, as the boards want to hear it.
 
 use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
+use arch::gic::v2::V2Regions;
 use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
 use arch::nmi::Ticks;
 use boards::{ConsoleInfo, ConsoleKind, Found, GicInfo};
@@ -43,7 +44,7 @@ fn console<'a>(tree: &Tree<'a>) -> Result<Option<ConsoleInfo>, Malformed<'a>> {
 
 /// The interrupt controller, if it is one that there is a driver for.
 fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
-    let Some(node) = tree.find_compatible(&["arm,gic-v3"]) else { return Ok(None) };
+    let Some(node) = tree.find_compatible(&["arm,gic-v3"]) else { return gic_v2(tree) };
     let Some(distributor) = range(node.region(0)?) else { return Ok(None) };
     let regions = node.u32("#redistributor-regions").unwrap_or(1) as usize;
     let mut redistributors = [const { 0..0 }; V3_REGIONS_MAX];
@@ -54,6 +55,14 @@ fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
     }
     let stride = node.number("redistributor-stride").and_then(|stride| usize::try_from(stride).ok());
     Ok(Some(GicInfo::V3(V3Regions { distributor, redistributors, stride: stride.filter(|stride| *stride > 0) })))
+}
+
+/// The older interrupt controller, whose CPU interface is in memory too.
+fn gic_v2<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
+    const NAMES: [&str; 4] = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,cortex-a9-gic"];
+    let Some(node) = tree.find_compatible(&NAMES) else { return Ok(None) };
+    let registers = range(node.region(0)?).zip(range(node.region(1)?));
+    Ok(registers.map(|(distributor, interface)| GicInfo::V2(V2Regions { distributor, interface })))
 }
 
 fn range(region: crate::device_tree::Region) -> Option<Range<usize>> {

@@ -6,7 +6,7 @@ use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
 use arch::nmi::STOP_WORD;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
@@ -97,9 +97,22 @@ pub fn end_ticks() {
     arch::nmi::end_ticks();
 }
 
+/// Software-generated interrupts that a core knew of when it came to stand still, one bit each.
+static SGIS: AtomicU16 = AtomicU16::new(0);
+
+/// The software-generated interrupts that the interrupt controller knows of, on this core and on those that stand still (with a
+/// GICv2 only the core itself can see its own), one bit each.
+#[must_use]
+pub fn sgis() -> Option<u16> {
+    let gic = boards::stop::interrupt_controller()?;
+    let pending = (0..MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    Some(SGIS.fetch_or(pending, Ordering::Relaxed) | pending)
+}
+
 /// Says that this core stands still, and does.
 pub fn park_for_good() -> ! {
     end_ticks();
+    let _ = sgis();
     if let Some(parked) = PARKED.get(this().index()) {
         // Release: whoever sees it sees what this core wrote before.
         parked.store(true, Ordering::Release);

@@ -7,6 +7,7 @@
 use core::fmt;
 use core::ops::Range;
 
+pub mod v2;
 pub mod v3;
 
 /// Priority of the tick that looks for the stop word. Lower numbers are more urgent.

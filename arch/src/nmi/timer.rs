@@ -52,6 +52,7 @@ impl StopMeans for Timer {
         match (self.way, self.gic.masking()) {
             (Way::Fiq, _) => "FIQ",
             (Way::FeatNmi, _) => "FEAT_NMI",
+            (Way::PriorityMask, Masking::PriorityMaskV2) => "GICv2 priority mask",
             (Way::PriorityMask, _) => "GICv3 priority mask",
         }
     }
