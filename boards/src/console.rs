@@ -8,7 +8,8 @@ pub trait Console: Sync {
     /// Not for interrupt handlers that came as NMI, and not for a dying kernel.
     fn write(&self, bytes: &[u8]);
 
-    /// Writes bytes without a lock, for the panic path: whoever holds the lock may never let go.
+    /// Writes bytes without a lock, for the panic path: whoever holds the lock may never let go. Bounded: a line that does not
+    /// take a byte in time gets none any more.
     fn write_unlocked(&self, bytes: &[u8]);
 
     /// Runs something as [`Console::write`] writes: under the lock, with ordinary interrupts masked.

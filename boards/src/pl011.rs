@@ -2,6 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use arch::irq;
 use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer};
@@ -31,6 +32,9 @@ pub(crate) enum Line {
 struct Pl011 {
     uart: UnsafeCell<Uart<'static>>,
     lock: SpinMutex<()>,
+    /// The line did not take a byte of a dying kernel in time: it gets no other chance, so that a console which is stuck holds
+    /// up a panic once and not for every byte.
+    given_up: AtomicBool,
 }
 
 // SAFETY: `uart` is used under `lock`, or by the panic path after the other cores were stopped. Should a core that did
@@ -56,7 +60,7 @@ pub(crate) fn open(info: &ConsoleInfo, line: Line) -> Result<&'static dyn Consol
             let config = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
             uart.enable(config, BAUD, clock_hz).map_err(|_| ConsoleError::BadClock)?;
         }
-        Ok(Pl011 { uart: UnsafeCell::new(uart), lock: SpinMutex::new(()) })
+        Ok(Pl011 { uart: UnsafeCell::new(uart), lock: SpinMutex::new(()), given_up: AtomicBool::new(false) })
     })?;
     Ok(console)
 }
@@ -72,34 +76,38 @@ impl Pl011 {
     }
 }
 
-/// Sends bytes; a line feed goes out as carriage return and line feed, which is what terminals expect.
-fn put(uart: &mut Uart<'_>, bytes: &[u8]) {
-    for &byte in bytes {
-        if byte == b'\n' {
-            put_raw(uart, b'\r');
-        }
-        put_raw(uart, byte);
-    }
+/// Sends bytes; a line feed goes out as carriage return and line feed, which is what terminals expect. Ends at the first byte
+/// that the line does not take in time, and says whether it took them all.
+fn put(uart: &mut Uart<'_>, bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| (byte != b'\n' || put_raw(uart, b'\r')) && put_raw(uart, byte))
 }
 
-fn put_raw(uart: &mut Uart<'_>, byte: u8) {
-    if (0..POLLS_MAX).any(|_| !uart.is_tx_fifo_full()) {
+fn put_raw(uart: &mut Uart<'_>, byte: u8) -> bool {
+    let is_free = (0..POLLS_MAX).any(|_| !uart.is_tx_fifo_full());
+    if is_free {
         uart.write_word(byte);
     }
+    is_free
 }
 
 impl Console for Pl011 {
     fn write(&self, bytes: &[u8]) {
         irq::without_irqs(|| {
             let _guard = self.lock.lock();
-            // SAFETY: under the lock.
-            put(unsafe { self.uart() }, bytes);
+            // SAFETY: under the lock. What the line does not take is lost.
+            let _ = put(unsafe { self.uart() }, bytes);
         });
     }
 
     fn write_unlocked(&self, bytes: &[u8]) {
+        // Relaxed: nothing hangs on it but patience.
+        if self.given_up.load(Ordering::Relaxed) {
+            return;
+        }
         // SAFETY: for the panic path, as its documentation says.
-        put(unsafe { self.uart() }, bytes);
+        if !put(unsafe { self.uart() }, bytes) {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
     }
 
     fn while_locked(&self, run: &mut dyn FnMut()) {
@@ -110,6 +118,9 @@ impl Console for Pl011 {
     }
 
     fn flush(&self) {
+        if self.given_up.load(Ordering::Relaxed) {
+            return;
+        }
         // SAFETY: only reads the flag register, which has no side effects.
         let uart = unsafe { &*self.uart.get() };
         let _ = (0..POLLS_MAX).any(|_| !uart.is_busy() && uart.is_tx_fifo_empty());
@@ -152,5 +163,19 @@ mod tests {
         assert_eq!(unsafe { ptr::with_exposed_provenance::<u32>(start).read_volatile() }, u32::from(b'z'));
         console.flush(); // ends although the fake's FIFO never empties
         assert_eq!(console.try_read(), Some(b'z'));
+
+        // A line that is stuck: the transmit FIFO stays full (UARTFR, TXFF).
+        let flags = ptr::with_exposed_provenance_mut::<u32>(start + 0x18);
+        // SAFETY: test memory that stands in for the flag register; nobody else uses it now.
+        unsafe { flags.write_volatile(1 << 5) };
+        console.write_unlocked(b"abc");
+        // SAFETY: as above.
+        unsafe { flags.write_volatile(0) };
+        console.write_unlocked(b"d");
+        // SAFETY: test memory that stands in for the data register.
+        let data = || unsafe { ptr::with_exposed_provenance::<u32>(start).read_volatile() };
+        assert_eq!(data(), u32::from(b'z'), "a dying kernel tries it once and no more");
+        console.write(b"e");
+        assert_eq!(data(), u32::from(b'e'), "the living go on trying");
     }
 }

@@ -48,6 +48,8 @@ pub enum Status {
     Lost = 1,
     /// The machine or its configuration does not allow the job; the console says what to do.
     Unable = 2,
+    /// Too many crashes in a row: the workload did not run.
+    CrashLoop = 3,
 }
 
 /// Ends the machine, with a status where somebody outside listens.

@@ -23,6 +23,7 @@ pub struct Recording {
 
 static RECORDING: Once<Recording> = Once::new();
 static HEADER: Mutex<Option<Header>> = Mutex::new(None);
+static REGION: Once<RegionMemory> = Once::new();
 static STOP_MEANS: AtomicU8 = AtomicU8::new(0);
 
 /// Sets what this boot records into; the first one stays.
@@ -36,16 +37,17 @@ pub fn recording() -> Option<&'static Recording> {
 }
 
 /// Changes the region's header and writes it, both copies, to memory.
-pub fn change_header(memory: &RegionMemory, change: impl FnOnce(&mut Header)) {
+pub fn change_header(change: impl FnOnce(&mut Header)) {
     let mut slot = HEADER.lock();
-    if let Some(header) = slot.as_mut() {
+    if let (Some(memory), Some(header)) = (REGION.get(), slot.as_mut()) {
         change(header);
         header.store(memory);
     }
 }
 
 /// Takes a header over, as the region's.
-pub fn set_header(header: Header) {
+pub fn set_header(memory: RegionMemory, header: Header) {
+    REGION.call_once(|| memory);
     *HEADER.lock() = Some(header);
 }
 
@@ -63,20 +65,29 @@ pub fn header_for_panic() -> Option<Header> {
 
 /// Ends this boot's bank as one that wanted to end: closes every writer that is still open and says so in the header.
 pub fn end_cleanly() {
-    let Some(recording) = recording() else { return };
+    end(0);
+}
+
+/// The same of a boot that only said that too many before it have crashed: they go on being counted.
+pub fn end_in_crash_loop() {
+    end(u32::MAX);
+}
+
+/// Ends this boot's bank, and leaves no more crashes in a row than so many.
+fn end(crashes_in_a_row: u32) {
     for (_, writer) in crate::trace::all() {
         writer.close();
     }
-    recording.memory.complete();
-    change_header(&recording.memory, |header| {
-        if let Some(bank) = header.banks.get_mut(recording.bank as usize) {
+    change_header(|header| {
+        header.crashes_in_a_row = header.crashes_in_a_row.min(crashes_in_a_row);
+        let Some(Recording { memory, geometry, bank: number, .. }) = recording() else { return };
+        memory.complete();
+        if let Some(bank) = header.banks.get_mut(*number as usize) {
             bank.state = BankState::Clean;
             // Also where it is found when both headers are lost.
-            let (memory, geometry) = (&recording.memory, &recording.geometry);
-            bank.store(memory, geometry, recording.bank);
-            memory.clean(geometry.bank(recording.bank) + geometry.tail(tail_line::BANK), LINE_SIZE);
+            bank.store(memory, geometry, *number);
+            memory.clean(geometry.bank(*number) + geometry.tail(tail_line::BANK), LINE_SIZE);
         }
-        header.crashes_in_a_row = 0;
     });
 }
 

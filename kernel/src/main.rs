@@ -32,7 +32,10 @@ mod target {
         phase(2, "cores started");
         let status = tell::crashes(&machine, &taken);
         phase(3, "crashes told");
-        if taken.plan.record {
+        if let Some(crashes) = taken.plan.crash_loop {
+            tell::crash_loop(&machine, crashes);
+        }
+        if taken.plan.record || taken.plan.crash_loop.is_some() {
             work::record_and_die(&machine, cores)
         }
         tell::the_end(&machine, &taken, status)

@@ -3,7 +3,7 @@
 use crate::boot::{Machine, unable};
 use crate::command_line::{Clean, Full, Keep, Options};
 use crate::life::Recording;
-use crate::plan::{Absence, Plan, plan};
+use crate::plan::{Absence, Plan, Wishes, crashes_in_a_row, plan};
 use crate::region_memory::{CounterClock, CpuCrc, RegionMemory};
 use crate::scale::Scale;
 use crate::{dump, events, life, say, trace};
@@ -41,7 +41,14 @@ pub fn take_over(info: &BootInfo, machine: &Machine) -> Taken {
     let geometry = header.geometry;
     say!("  layout     {}", dump::describe(&geometry));
 
-    let plan = plan(&header, u64::from(machine.options.cycles), machine.options.keep == Keep::First);
+    header.crashes_in_a_row = crashes_in_a_row(&header);
+    let wishes = Wishes {
+        cycles: u64::from(machine.options.cycles),
+        keep_first: machine.options.keep == Keep::First,
+        ack: machine.options.ack,
+        crash_loop: machine.options.crash_loop,
+    };
+    let plan = plan(&header, &wishes);
     let boots_before = header.boot;
     let (bank, lost) = header.next_bank();
     if lost && !plan.recorder_off {
@@ -56,7 +63,12 @@ pub fn take_over(info: &BootInfo, machine: &Machine) -> Taken {
         say!(
             "  warning    every bank holds a crash that nobody has seen, and keep=first keeps them: this boot records nothing"
         );
-        life::set_header(header);
+        // It has no bank that could say how it ends: if it runs the workload, it counts as a crash until it ends as it wants
+        // to. The next boot will count the newest bank once more if that was cut short.
+        let again = crashes_in_a_row(&header) - header.crashes_in_a_row;
+        header.crashes_in_a_row = (header.crashes_in_a_row - again).saturating_add(u32::from(plan.record));
+        header.store(memory);
+        life::set_header(*memory, header);
     } else {
         record_into(info, machine, header, bank);
     }
@@ -114,7 +126,7 @@ fn record_into(info: &BootInfo, machine: &Machine, mut header: Header, bank: u32
     prepare(memory, &geometry, bank, &record, &about);
     header.banks[bank as usize] = record;
     header.store(memory);
-    life::set_header(header);
+    life::set_header(*memory, header);
     life::set_recording(Recording { memory: *memory, geometry, bank, boot_id: record.boot_id });
 
     let clock = CounterClock { start: info.entry_ticks, scale };

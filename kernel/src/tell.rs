@@ -5,9 +5,10 @@ use crate::command_line::{After, Die};
 use crate::console::Stdout;
 use crate::dump::{SCHEMA_SPACE, Tail, dump};
 use crate::ending::{self, Status, power_off};
+use crate::plan::CrashLoop;
 use crate::region_memory::CpuCrc;
 use crate::take_over::{Taken, bank_bytes, repair_bank};
-use crate::{command_line, die, life, record, say};
+use crate::{command_line, console, die, life, record, say};
 use alloc::vec;
 use ring::records::BankState;
 use ring::recover::Bank;
@@ -20,6 +21,12 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         command_line::Tail::Lines(lines) => Tail::Last(u64::from(lines)),
         command_line::Tail::All => Tail::All,
     };
+    if !taken.plan.dump && !taken.crashes.is_empty() {
+        say!(
+            "\nthe crashes are not told: the last boots that did crashed themselves (crash_loop=0 tells them all the same)"
+        );
+        return status;
+    }
     let mut schema = vec![0; SCHEMA_SPACE];
     for (number, record) in &taken.crashes {
         say!("\ncrash in bank {number}:");
@@ -41,7 +48,7 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         }
     }
     if machine.options.ack && !taken.crashes.is_empty() {
-        life::change_header(&machine.region, |header| {
+        life::change_header(|header| {
             for (number, _) in &taken.crashes {
                 if let Some(bank) = header.banks.get_mut(*number as usize) {
                     bank.state = BankState::Acknowledged;
@@ -62,6 +69,24 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
     status
 }
 
+/// Where a row of crashes keeps the workload from running: says so, and ends this boot. Returns when somebody wants the
+/// workload all the same.
+pub fn crash_loop(machine: &Machine, crash_loop: CrashLoop) {
+    let CrashLoop { crashes, since_boot } = crash_loop;
+    say!(
+        "\ncrash loop: {crashes} boots in a row have crashed since boot {since_boot}, and nobody has acknowledged them: the \
+         workload does not run. Boot with ack=yes to acknowledge them, or with crash_loop=0 to go on crashing"
+    );
+    if machine.options.after != After::Halt {
+        finish(machine, Status::CrashLoop);
+    }
+    say!("crash loop: press a key to run the workload once more");
+    while console::get().is_none_or(|console| console.try_read().is_none()) {
+        // The tick wakes it.
+        arch::cores::wait_for_interrupt();
+    }
+}
+
 /// The end of a boot that does not record.
 pub fn the_end(machine: &Machine, taken: &Taken, status: Status) -> ! {
     let should_have_died = machine.options.cycles > 0 && machine.options.die.leaves_a_crash();
@@ -74,7 +99,10 @@ pub fn the_end(machine: &Machine, taken: &Taken, status: Status) -> ! {
 
 fn finish(machine: &Machine, status: Status) -> ! {
     ending::sgis();
-    life::end_cleanly();
+    match status {
+        Status::CrashLoop => life::end_in_crash_loop(),
+        _ => life::end_cleanly(),
+    }
     match machine.options.after {
         After::Halt => {
             say!("halted (after=halt); the region is at {:#x}", machine.region.address(0));
