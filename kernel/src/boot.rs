@@ -130,6 +130,10 @@ fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) 
     say!("  board      {} ({})", board.name(), Escaped(model));
     let psci = found.psci.map_or(["no PSCI", ""], |conduit| ["PSCI by ", conduit.name()]);
     say!("  entry      EL{} at {:#x}, {}{}", info.entry_el, info.load_address, psci[0], psci[1]);
+    // Names the ELF file whose symbols belong to the addresses below.
+    if let Some(build) = arch::image::build_id().first_chunk() {
+        say!("  build      {:08x}", u32::from_be_bytes(*build));
+    }
     let arguments = tree.bootargs();
     if !arguments.is_empty() {
         say!("  arguments  {}", Escaped(arguments));

@@ -4,6 +4,7 @@
 //! Works on any bank, on any host. Nothing from the bank reaches the terminal unescaped.
 
 use crate::events;
+use arch::exceptions::esr::Syndrome;
 use core::fmt::{Result, Write};
 use ring::account::Account;
 use ring::check::Crc32c;
@@ -12,7 +13,10 @@ use ring::format::{Geometry, id, tail_line};
 use ring::line::{LineSeed, load_text};
 use ring::merge::Merge;
 use ring::parity::Repaired;
-use ring::records::{BankState, Masked, PanicRecord, PanicSpace, StopOutcome, StopRecord};
+use ring::records::{
+    BankState, LastWords, Masked, NESTED_MAX, Nested, PANIC_REGISTERS, PanicRecord, PanicSpace, StopOutcome,
+    StopRecord, TextSpace,
+};
 use ring::recover::{Bank, Item, Recovered};
 use ring::schema::{Description, Value, descriptions};
 use ring::writer::Refused;
@@ -55,8 +59,8 @@ pub fn dump<C: Crc32c>(
     out: &mut impl Write,
 ) -> core::result::Result<Summary, core::fmt::Error> {
     let mut summary = Summary { intact: true, ..Summary::default() };
-    reason(bank, out)?;
-    stops(bank, out)?;
+    let panic = reason(bank, out)?;
+    stops(bank, panic, out)?;
     accounts(bank, &mut summary, out)?;
     let seed = LineSeed::new(bank.record().boot_id, ring::format::domain::TAIL);
     let (at, lines) = (bank.geometry().tail(tail_line::SCHEMA), tail_line::SCHEMA_LINES);
@@ -65,8 +69,11 @@ pub fn dump<C: Crc32c>(
     Ok(summary)
 }
 
-/// Why the boot ended.
-fn reason<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
+/// Why the boot ended. Returns the core that panicked, and when, if it says so.
+fn reason<C: Crc32c>(
+    bank: &Bank<'_, C>,
+    out: &mut impl Write,
+) -> core::result::Result<Option<(u32, u64)>, core::fmt::Error> {
     let record = bank.record();
     let mut space = PanicSpace::default();
     let panic = PanicRecord::load(bank.bytes(), bank.geometry(), record.boot_id, &mut space);
@@ -76,49 +83,119 @@ fn reason<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
             writeln!(out, "boot {} was reset before its panic had come to an end:", record.boot)?;
         }
         BankState::Recording => {
-            return writeln!(
+            writeln!(
                 out,
                 "boot {} ended in a reset without a word: no panic, no clean shutdown (watchdog, power, reset from outside)",
                 record.boot
-            );
+            )?;
+            return Ok(None);
         }
-        BankState::Clean => return writeln!(out, "boot {} ended as it wanted to", record.boot),
+        BankState::Clean => {
+            writeln!(out, "boot {} ended as it wanted to", record.boot)?;
+            return Ok(None);
+        }
         BankState::Empty | BankState::Acknowledged => {
-            return writeln!(out, "boot {} has been seen before", record.boot);
+            writeln!(out, "boot {} has been seen before", record.boot)?;
+            return Ok(None);
         }
     }
     let Some(panic) = panic else {
-        return writeln!(out, "boot {} panicked; its panic record is lost", record.boot);
+        writeln!(out, "boot {} panicked; its panic record is lost", record.boot)?;
+        return Ok(None);
     };
     writeln!(out, "boot {} panicked on core {} at {}", record.boot, panic.core, Seconds(panic.time_ns))?;
     writeln!(out, "  {}", Escaped(panic.message))?;
     writeln!(out, "  at {}", Escaped(panic.location))?;
     if panic.exception {
-        let [.., pc, _, esr] = panic.registers;
-        writeln!(out, "  esr {esr:#x} far {:#x} pc {pc:#x}", panic.far)?;
+        write!(out, "{}", Registers { registers: &panic.registers, far: panic.far, address: panic.address })?;
     }
     out.write_str("  backtrace:")?;
     for pc in panic.backtrace {
         write!(out, " {pc:#x}")?;
     }
     writeln!(out)?;
-    let mut space = PanicSpace::default();
-    let second = PanicRecord::load_second(bank.bytes(), bank.geometry(), record.boot_id, &mut space);
-    if !second.is_empty() {
-        writeln!(out, "  then, in the panic path: {}", Escaped(second))?;
+    nested(bank, out)?;
+    Ok(Some((panic.core, panic.time_ns)))
+}
+
+/// What panicked in the panic path.
+fn nested<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
+    let mut space: [TextSpace; 3] = [[0; _]; 3];
+    for index in 0..NESTED_MAX {
+        let record = Nested::load(bank.bytes(), bank.geometry(), bank.record().boot_id, index, &mut space);
+        let Some(Nested { step, pc, location, message, .. }) = record else { return Ok(()) };
+        out.write_str("  then, in the panic path")?;
+        if !step.is_empty() {
+            write!(out, " (step {})", Escaped(step))?;
+        }
+        write!(out, ": {}", Escaped(message))?;
+        if !location.is_empty() {
+            write!(out, " at {}, pc {pc:#x}", Escaped(location))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
 
+/// The registers of an exception, four in a line, and what its syndrome and its address mean.
+#[derive(Debug)]
+pub struct Registers<'a> {
+    /// x0 to x30, sp, pc, pstate, esr.
+    pub registers: &'a [u64; PANIC_REGISTERS],
+    /// Fault address.
+    pub far: u64,
+    /// What that is, in words; empty where no access was refused.
+    pub address: &'a [u8],
+}
+
+impl core::fmt::Display for Registers<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+        let [x @ .., sp, pc, pstate, esr] = self.registers;
+        if *esr != 0 {
+            writeln!(f, "  esr {esr:#010x}: {}", Syndrome::decode(*esr))?;
+        }
+        if !self.address.is_empty() {
+            writeln!(f, "  far {:#x}: {}", self.far, Escaped(self.address))?;
+        }
+        write!(f, "  pc  {pc:016x} sp  {sp:016x} pstate {pstate:#x} {}", Masks(*pstate))?;
+        for (i, value) in x.iter().enumerate() {
+            let before = if i % 4 == 0 { "\n " } else { "" };
+            write!(f, "{before} x{i:<2} {value:016x}")?;
+        }
+        writeln!(f)
+    }
+}
+
+/// What PSTATE masks: its letters D, A, I and F, large where it does; and ALLINT (FEAT_NMI) if it is set.
+struct Masks(u64);
+
+impl core::fmt::Display for Masks {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
+        for (bit, letter) in [(9, 'd'), (8, 'a'), (7, 'i'), (6, 'f')] {
+            f.write_char(if self.0 >> bit & 1 == 1 { letter.to_ascii_uppercase() } else { letter })?;
+        }
+        if self.0 >> 13 & 1 == 1 { f.write_str(" ALLINT") } else { Ok(()) }
+    }
+}
+
 /// How each core came to stand still.
-fn stops<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
-    if bank.record().state != BankState::Panicked {
+fn stops<C: Crc32c>(bank: &Bank<'_, C>, panic: Option<(u32, u64)>, out: &mut impl Write) -> Result {
+    // A path that was cut short may not have come to all of them.
+    let whole = bank.record().state == BankState::Panicked;
+    if !whole && panic.is_none() {
         return Ok(());
     }
     for core in 0..bank.geometry().cores {
         match bank.stop_record(core) {
             None => writeln!(out, "  core {core}: its stop record is lost")?,
-            Some(stop) => writeln!(out, "  core {core}: {}", Stop(&stop))?,
+            Some(stop) if !whole && stop.outcome == StopOutcome::NotStarted => {}
+            Some(stop) => {
+                let mut space = [[0; _]; 2];
+                let (g, boot_id) = (bank.geometry(), bank.record().boot_id);
+                let words = LastWords::load(bank.bytes(), g, boot_id, core, &mut space)
+                    .filter(|_| panic.is_some_and(|(first, _)| first != core));
+                writeln!(out, "  core {core}: {}", Stop { record: &stop, panic_ns: panic.map(|(_, at)| at), words })?;
+            }
         }
     }
     Ok(())
@@ -126,38 +203,66 @@ fn stops<C: Crc32c>(bank: &Bank<'_, C>, out: &mut impl Write) -> Result {
 
 /// A stop record in words.
 #[derive(Debug)]
-pub struct Stop<'a>(pub &'a StopRecord);
+pub struct Stop<'a> {
+    /// The record.
+    pub record: &'a StopRecord,
+    /// When the panic began, if that is known.
+    pub panic_ns: Option<u64>,
+    /// What the core said, if it panicked beside another one.
+    pub words: Option<LastWords<'a>>,
+}
 
 impl core::fmt::Display for Stop<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
-        let stop = self.0;
+        let stop = self.record;
+        let after = |f: &mut core::fmt::Formatter<'_>| match self.panic_ns.and_then(|ns| stop.time_ns.checked_sub(ns)) {
+            Some(ns) => write!(f, " (+{} us after the panic)", ns / 1000),
+            None => Ok(()),
+        };
         match stop.outcome {
-            StopOutcome::NotStarted => f.write_str("did not run"),
-            StopOutcome::Panicked => {
-                write!(f, "panicked at {}, cleaned {} lines of its own", Seconds(stop.time_ns), stop.lines)
-            }
+            StopOutcome::NotStarted => return f.write_str("did not run"),
             StopOutcome::NoAnswer if stop.time_ns == 0 => {
-                f.write_str("did not answer: a second panic waits for nobody")
+                return f.write_str("did not answer: a second panic waits for nobody");
             }
-            StopOutcome::NoAnswer => write!(f, "did not answer: waited {} us", stop.time_ns / 1000),
+            StopOutcome::NoAnswer => return write!(f, "did not answer: waited {} us", stop.time_ns / 1000),
+            StopOutcome::Panicked => match self.words {
+                None => write!(f, "panicked at {}", Seconds(stop.time_ns))?,
+                Some(LastWords { location, message }) => {
+                    write!(
+                        f,
+                        "panicked too: {} at {}, at {}",
+                        Escaped(message),
+                        Escaped(location),
+                        Seconds(stop.time_ns)
+                    )?;
+                    after(f)?;
+                }
+            },
             StopOutcome::Stopped => {
+                write!(f, "stopped at {}", Seconds(stop.time_ns))?;
+                after(f)?;
                 let masked = match stop.masked {
                     Masked::Nothing => "nothing masked",
+                    // Neither PSTATE nor a handler does it: what is left is the controller.
+                    Masked::Ordinary if stop.pstate >> 7 & 1 == 0 && !stop.in_handler => {
+                        "ordinary interrupts masked by priority"
+                    }
                     Masked::Ordinary => "ordinary interrupts masked",
                     Masked::All => "everything masked",
                 };
                 let place = if stop.in_handler { " in an interrupt handler" } else { "" };
                 write!(
                     f,
-                    "stopped at {} by {}, pc {:#x}{place}, lr {:#x}, {masked}, cleaned {} lines of its own",
-                    Seconds(stop.time_ns),
+                    " by {}, pc {:#x}{place}, lr {:#x}, sp {:#x}, {masked} ({})",
                     stop.means.name(),
                     stop.pc,
                     stop.lr,
-                    stop.lines
-                )
+                    stop.sp,
+                    Masks(stop.pstate)
+                )?;
             }
         }
+        write!(f, ", cleaned {} lines of its own", stop.lines)
     }
 }
 

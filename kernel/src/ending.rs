@@ -1,6 +1,6 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
-use crate::stop::{self, Others, end_ticks, park_for_good};
+use crate::stop::{self, Others, begin_to_stop, end_ticks, park_for_good};
 use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
@@ -79,6 +79,7 @@ pub fn fail_at(step: Step) {
 pub fn reset_now() -> ! {
     arch::irq::mask_everything();
     end_ticks();
+    before_reset();
     TheReset.reset();
     park_for_good()
 }
@@ -91,10 +92,6 @@ impl Reset for TheReset {
         let Some(means) = MEANS.get() else { return };
         let firmware = means.psci.as_ref().map(|psci| psci as &dyn Firmware);
         let ways = means.board.reset_ways();
-        sgis();
-        if let Some(way) = first_offered(ways, firmware) {
-            PanicConsole.write_line(format_args!("reset: asking for it by {way}"));
-        }
         if let Some(console) = console::get() {
             console.flush();
         }
@@ -104,6 +101,16 @@ impl Reset for TheReset {
             }
         });
         PanicConsole.write_line(format_args!("reset: no way worked: switch the machine off and on by hand"));
+    }
+}
+
+/// What is said before a reset is asked for.
+fn before_reset() {
+    sgis();
+    let Some(means) = MEANS.get() else { return };
+    let firmware = means.psci.as_ref().map(|psci| psci as &dyn Firmware);
+    if let Some(way) = first_offered(means.board.reset_ways(), firmware) {
+        PanicConsole.write_line(format_args!("reset: asking for it by {way}"));
     }
 }
 
@@ -137,6 +144,9 @@ impl Console for PanicConsole {
 fn die(role: Role, what: &What<'_>) -> ! {
     boards::watchdog::dead_man();
     end_ticks();
+    if role == Role::Bystander && !begin_to_stop(what.core as usize) {
+        park_for_good()
+    }
     let recording = life::recording();
     let writers = |core: u32| trace::of(core as usize);
     let recorder = recording.map(|recording| Recorder {
@@ -156,8 +166,14 @@ fn die(role: Role, what: &What<'_>) -> ! {
             panic!("asked for by die=panic-at-{}", step.name());
         }
     };
-    let around =
-        Around { at: &at, others: &others, means: life::stop_means(), reset: &TheReset, console: &PanicConsole };
+    let around = Around {
+        at: &at,
+        others: &others,
+        means: life::stop_means(),
+        before_reset: &before_reset,
+        reset: &TheReset,
+        console: &PanicConsole,
+    };
     path::run(&PROGRESS, role, what, recorder.as_ref(), &around);
     park_for_good()
 }
@@ -183,8 +199,14 @@ impl Place {
     }
 }
 
+/// A reading of the counter in the time of this core's events; 0 where nothing is recorded.
+fn in_event_time(counter: u64) -> u64 {
+    trace::here().map_or(0, |writer| writer.clock().ns_at(counter))
+}
+
 /// Called by the binary's panic handler.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    let entry = arch::timer::now_unordered();
     arch::irq::mask_everything();
     let core = this().index() as u32;
     let role = PROGRESS.enter(core);
@@ -199,12 +221,13 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     let what = What {
         core,
         exception: false,
+        entry_ns: in_event_time(entry),
         message: &message,
         location: &location,
         registers: place.registers,
         far: 0,
+        address: "",
         backtrace: &place.backtrace,
-        details: &"",
     };
     die(role, &what)
 }
@@ -231,6 +254,7 @@ impl Hooks for TheHooks {
     }
 
     fn fatal(&self, frame: &Frame, why: Fatal) -> ! {
+        let entry = arch::timer::now_unordered();
         let core = this().index() as u32;
         let role = PROGRESS.enter(core);
         let registers = Registers::from(frame);
@@ -242,25 +266,27 @@ impl Hooks for TheHooks {
         }
         let mut message = heapless::String::<560>::new();
         let mut location = heapless::String::<168>::new();
+        let mut address = heapless::String::<56>::new();
         // What does not fit is cut.
         let _ = write!(message, "{why}");
         if why != Fatal::LockUp {
             let _ = write!(message, ": {}", frame.syndrome());
         }
         let _ = write!(location, "pc {:#x}, address {:#x}", link_address(frame.elr), frame.far);
-        if let Some(address) = frame.fault_address() {
-            let _ = write!(location, ", {}", arch::mmu::describe(address));
+        if let Some(refused) = frame.fault_address() {
+            let _ = write!(address, "{}", arch::mmu::describe(refused));
         }
         let place = Place::new(&frame.x, &registers, frame.esr);
         let what = What {
             core,
             exception: true,
+            entry_ns: in_event_time(entry),
             message: &message,
             location: &location,
             registers: place.registers,
             far: frame.far,
             backtrace: &place.backtrace,
-            details: frame,
+            address: &address,
         };
         die(role, &what)
     }

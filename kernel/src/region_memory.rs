@@ -137,12 +137,21 @@ pub struct CounterClock {
     pub scale: Scale,
 }
 
+impl CounterClock {
+    /// The time at which the counter stood at `counter`.
+    #[inline(always)]
+    #[must_use]
+    pub fn ns_at(&self, counter: u64) -> u64 {
+        self.scale.ns(counter.wrapping_sub(self.start))
+    }
+}
+
 impl Clock for CounterClock {
     #[inline(always)]
     fn now_ns(&self) -> u64 {
         // Unordered: an event's stamp may be a few instructions early, which nobody can tell; an ISB would cost more than
         // the event. The writer never lets a time go back.
-        self.scale.ns(arch::timer::now_unordered().wrapping_sub(self.start))
+        self.ns_at(arch::timer::now_unordered())
     }
 }
 

@@ -6,7 +6,7 @@ use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
 use arch::nmi::STOP_WORD;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
@@ -23,6 +23,15 @@ const LETHAL: u32 = 3;
 
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
+
+/// Who may still write what a core leaves behind: the core itself, or whoever gives it up. Whoever comes first.
+static LEFT_TO: [AtomicU8; MAX_CORES] = [const { AtomicU8::new(NOBODY) }; MAX_CORES];
+/// It runs.
+const NOBODY: u8 = 0;
+/// It has begun to stop.
+const ITSELF: u8 = 1;
+/// It has been given up: it leaves everything alone.
+const OTHERS: u8 = 2;
 
 /// Longest that a panic waits for the other cores, in milliseconds. Ticks come every `tick_us`; an emulator may hold a core
 /// back for a hundred milliseconds.
@@ -53,11 +62,23 @@ pub fn make_tick_lethal() {
     STOP_WORD.set(LETHAL);
 }
 
+/// A core begins to stop: from now on nobody gives it up. False when somebody has: then it leaves the region alone.
+pub fn begin_to_stop(core: usize) -> bool {
+    claim(core, ITSELF)
+}
+
+fn claim(core: usize, by: u8) -> bool {
+    // Acquire and release: what the loser does then comes behind what the winner did before.
+    LEFT_TO.get(core).is_some_and(|left| left.compare_exchange(NOBODY, by, Ordering::AcqRel, Ordering::Acquire).is_ok())
+}
+
 /// Records where the core stood, closes and cleans its writer, says so, and never comes back.
 fn stand_still(frame: &Frame) -> ! {
     let core = this().index();
     let registers = Registers::from(frame);
-    if let Some(writer) = trace::of(core) {
+    if let Some(writer) = trace::of(core)
+        && begin_to_stop(core)
+    {
         let context = writer.enter_flags(events::context::NMI | events::context::IRQS_OFF);
         // A refusal is counted by the writer.
         let _ = writer.record(&CoreStop {
@@ -131,11 +152,11 @@ pub fn stands_still(core: usize) -> bool {
 fn masked(registers: &Registers) -> Masked {
     /// PSTATE.I.
     const IRQ: u64 = 1 << 7;
-    /// PSTATE.I and PSTATE.F.
-    const IRQ_AND_FIQ: u64 = 0b11 << 6;
+    /// PSTATE.A, PSTATE.I and PSTATE.F. The last alone says nothing: where no FIQ is used it is never opened.
+    const ALL: u64 = 0b111 << 6;
     let in_handler = this().irq_depth() > 0;
-    // An exception masks both; a handler of ordinary interrupts is no more than that.
-    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ && !in_handler {
+    // An exception masks them all; a handler of ordinary interrupts is no more than that.
+    if registers.pstate & ALL == ALL && !in_handler {
         return Masked::All;
     }
     let by_priority = arch::irq::masked().priority_mask.is_some_and(|mask| mask <= arch::gic::MASK_ORDINARY);
@@ -174,6 +195,9 @@ impl StopOthers for Others {
     }
     fn is_stopped(&self, core: u32) -> bool {
         stands_still(core as usize)
+    }
+    fn give_up(&self, core: u32) -> bool {
+        claim(core as usize, OTHERS)
     }
     fn wait(&self) -> bool {
         let now = arch::timer::now();

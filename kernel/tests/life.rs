@@ -4,11 +4,12 @@
 mod machine;
 use kernel::dump::{SCHEMA_SPACE, Tail, dump};
 use kernel::events::Work;
-use kernel::panic::{Around, Progress, Role, Step, run};
+use kernel::panic::{Progress, Role, Step, run};
 use machine::{Machine, what};
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
-use ring::records::{BankState, StopMeans};
+use ring::format::LINE_PAYLOAD;
+use ring::records::{BankState, LastWords, StopOutcome};
 use ring::recover::Bank;
 use ring::region::{Found, inspect};
 
@@ -68,29 +69,161 @@ fn a_core_that_does_not_answer_is_named_and_its_events_are_kept() {
 
 #[test]
 fn a_second_panic_at_each_step_still_ends_in_one_reset_with_everything_in_memory() {
-    for step in [Step::Stop, Step::Say, Step::Wait, Step::Clean] {
+    for step in Step::ALL {
         let ram = Ram::new(SIZE);
         let machine = Machine::boot(&ram, 2, CORES);
         machine.record(500);
         machine.panic(0, &[step]);
         assert_eq!(machine.resets.get(), 1, "{step:?}");
         let (header, text, intact) = machine.next_boot();
-        assert_eq!(header.banks[0].state, BankState::Panicked, "{step:?}");
+        assert_eq!((header.banks[0].state, header.crashes_in_a_row), (BankState::Panicked, 1), "{step:?}");
         assert!(intact, "{step:?}: {text}");
-        // Whichever came first is the record; the second is told unless nothing had been written before it.
-        assert!(text.contains("another panic"), "{step:?}: {text}");
-        assert_eq!(text.contains("the first"), step != Step::Stop, "{step:?}: {text}");
+        // Whichever came first is the record; the second is told behind it.
+        let chain = format!("then, in the panic path (step {}): another panic at here.rs:1:2, pc 0x120", step.name());
+        match step {
+            Step::Stop | Step::Record => {
+                assert!(text.contains("another panic") && !text.contains("the first"), "{step:?}: {text}");
+            }
+            // Then nothing is written any more: everything is in memory.
+            Step::Tell | Step::Reset => assert!(text.contains("the first") && !text.contains("another"), "{text}"),
+            _ => assert!(text.contains("the first") && text.contains(&chain), "{step:?}: {text}"),
+        }
+        let console = String::from_utf8(machine.console.take()).unwrap();
+        let said = format!("panic: in the panic path, core 0 (step {}): another panic at here.rs:1:2", step.name());
+        assert!(console.contains(&said), "{console}");
+        assert_eq!(console.matches("reset asked +").count(), 1, "{console}");
+        // A step is left behind by the panic in it, but for those that must not be left out.
+        let told = console.matches("panic: backtrace:").count();
+        assert_eq!(told, if step == Step::Tell { 0 } else { 1 }, "{step:?}: {console}");
     }
 }
 
 #[test]
-fn a_panic_after_everything_is_clean_only_resets() {
+fn a_third_panic_is_told_behind_the_second() {
+    for (first, second) in [(Step::Say, Step::Wait), (Step::Say, Step::Clean), (Step::Wait, Step::Clean)] {
+        let ram = Ram::new(SIZE);
+        let machine = Machine::boot(&ram, 2, CORES);
+        machine.record(50);
+        machine.panic(0, &[first, second]);
+        let (_, text, intact) = machine.next_boot();
+        assert!(intact && machine.resets.get() == 1, "{text}");
+        let chain = format!(
+            "then, in the panic path (step {}): another panic at here.rs:1:2, pc 0x120\n  \
+             then, in the panic path (step {}): and one more at here.rs:1:2, pc 0x120\n",
+            first.name(),
+            second.name()
+        );
+        assert!(text.contains(&chain), "{text}");
+    }
+}
+
+#[test]
+fn a_path_that_panics_twice_in_its_cleaning_is_reset_without() {
     let ram = Ram::new(SIZE);
     let machine = Machine::boot(&ram, 2, CORES);
-    machine.record(10);
-    machine.panic(0, &[Step::Reset]);
+    machine.record(50);
+    machine.panic(0, &[Step::Clean, Step::Clean]);
     assert_eq!(machine.resets.get(), 1);
-    assert!(machine.next_boot().2);
+    assert_eq!(machine.next_boot().0.banks[0].state, BankState::Recording);
+}
+
+#[test]
+fn a_core_that_panics_meanwhile_is_recorded_with_its_words() {
+    let ram = Ram::new(SIZE);
+    let machine = Machine { bystander: Some(3), ..Machine::boot(&ram, 2, CORES) };
+    machine.record(50);
+    machine.panic(0, &[]);
+    let (header, text, intact) = machine.next_boot();
+    assert!(intact, "{text}");
+    assert!(
+        text.contains("core 3: panicked too: me too at there.rs:3:4, at     0.000000 (+0 us after the panic)"),
+        "{text}"
+    );
+    assert!(text.contains("panic: core=3: me too"), "{text}");
+    assert!(text.contains("core 0: panicked at"), "{text}");
+    // What it closed itself, nobody has closed once more.
+    let region = ram.persistent();
+    let geometry = header.geometry;
+    let bank = Bank::new(&region[geometry.bank(0) as usize..], geometry, header.banks[0], Table).unwrap();
+    assert_eq!(bank.core(3).account().unfinished, 0);
+    assert_eq!(bank.stop_record(3).unwrap().outcome, StopOutcome::Panicked);
+    let mut space = [[0; LINE_PAYLOAD]; 2];
+    let words = LastWords::load(bank.bytes(), &geometry, machine::BOOT_ID, 3, &mut space);
+    assert_eq!(words, Some(LastWords { location: b"there.rs:3:4", message: b"me too" }));
+}
+
+#[test]
+fn a_core_that_stops_after_it_was_given_up_changes_nothing() {
+    let ram = Ram::new(SIZE);
+    let machine = Machine { deaf: Some(2), ..Machine::boot(&ram, 2, CORES) };
+    machine.record(500);
+    machine.panic(0, &[]);
+    let before = ram.cached();
+    assert!(machine.writers[2].record(&Work { number: 1, data: b"" }).is_err(), "its recorder is off");
+    machine.stop_at_last(2);
+    assert!(ram.cached() == before, "nothing in the region has changed");
+}
+
+#[test]
+fn a_core_that_does_not_hear_and_goes_on_recording_keeps_half_of_what_was_before() {
+    let ram = Ram::new(SIZE);
+    let machine = Machine { deaf: Some(2), loud: Some(2), ..Machine::boot(&ram, 2, CORES) };
+    machine.record(10_000);
+    let ring = machine.header.geometry.ring();
+    let sequence = machine.writers[2].counters().sequence;
+    assert!(sequence > 2 * ring, "it has come round");
+    machine.panic(0, &[]);
+    let now = machine.writers[2].counters().sequence;
+    assert!(now >= sequence + ring / 2, "it went on: {sequence} to {now}");
+    assert!(now <= sequence + ring / 2 + 2, "and was switched off: {sequence} to {now}, {ring} in the ring");
+    let (header, text, _) = machine.next_boot();
+    assert!(text.contains("core 2: did not answer: waited"), "{text}");
+    // Its own numbers begin anew, and say so.
+    assert!(text.contains("number 9999 is followed by 0"), "{text}");
+    let region = ram.persistent();
+    let geometry = header.geometry;
+    let bank = Bank::new(&region[geometry.bank(0) as usize..], geometry, header.banks[0], Table).unwrap();
+    let before = bank.core(2).events().filter(|event| event.fields.ends_with(b"some data")).count();
+    let other = bank.core(1).events().count();
+    assert!(2 * before > other - other / 16, "{before} of {other}");
+}
+
+#[test]
+fn the_last_line_before_the_reset_has_the_figures() {
+    let ram = Ram::new(SIZE);
+    let machine = Machine::boot(&ram, 2, CORES);
+    machine.record(50);
+    machine.panic(0, &[]);
+    let console = String::from_utf8(machine.console.take()).unwrap();
+    let line = console.lines().last().unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    let [
+        "panic:",
+        "entry",
+        "+0",
+        "ns,",
+        "last",
+        "core",
+        "stopped",
+        stopped,
+        "ns,",
+        "cleaned",
+        lines,
+        "lines",
+        "in",
+        cleaning,
+        "ns,",
+        "reset",
+        "asked",
+        asked,
+        "ns",
+    ] = words[..]
+    else {
+        panic!("{line}")
+    };
+    let [stopped, lines, cleaning, asked] =
+        [stopped, lines, cleaning, asked].map(|word| word.trim_start_matches('+').parse::<u64>().unwrap());
+    assert!(lines > 0 && cleaning > 0 && stopped + cleaning <= asked, "{line}");
 }
 
 #[test]
@@ -98,8 +231,7 @@ fn a_panic_before_there_is_a_region_says_so_and_resets() {
     let ram = Ram::new(SIZE);
     let machine = Machine::boot(&ram, 2, CORES);
     let what = what(0, "early");
-    let around = Around { at: &|_| {}, others: &machine, means: StopMeans::None, reset: &machine, console: &machine };
-    run::<&Ram, StepClock, Table>(&Progress::new(), Role::First, &what, None, &around);
+    run::<&Ram, StepClock, Table>(&Progress::new(), Role::First, &what, None, &machine.around(&|_| {}));
     assert_eq!(machine.resets.get(), 1);
     assert!(String::from_utf8_lossy(&machine.console.borrow()).contains("no region is there yet"));
 }

@@ -89,7 +89,7 @@ fn panicked(who: impl Fn(&mut Machine<'_>), fail_at: &[Step]) -> Panicked {
         events,
         attempted: std::array::from_fn(|core| found.core(core as u32).account().attempted),
         stops: std::array::from_fn(|core| found.stop_record(core as u32).expect("a stop record")),
-        first: if fail_at.first() == Some(&Step::Stop) { SECOND } else { MESSAGE },
+        first: if matches!(fail_at.first(), Some(Step::Stop | Step::Record)) { SECOND } else { MESSAGE },
         header,
         whole,
     }
@@ -228,7 +228,7 @@ fn every_store_and_clean_of_the_panic_path() {
 #[test]
 fn every_store_and_clean_of_a_second_panic_at_each_step() {
     let mut total = Count::default();
-    for step in [Step::Stop, Step::Say, Step::Wait, Step::Clean, Step::Reset] {
+    for step in Step::ALL {
         let life = panicked(|machine| machine.deaf = Some(2), &[step]);
         let count = life.crash(6);
         println!("second panic at {step:<24?} {count}");
@@ -280,7 +280,7 @@ fn a_reset_at_each_step_leaves_what_the_table_says() {
 
 #[test]
 fn every_step_has_a_row_for_a_cache_that_is_kept_and_one_that_is_lost() {
-    for step in [Step::Stop, Step::Say, Step::Wait, Step::Clean, Step::Reset] {
+    for step in Step::ALL {
         for cache in [Cache::Kept, Cache::Lost] {
             assert_eq!(SURVIVES.iter().filter(|row| row.step == step && row.cache == cache).count(), 1);
         }

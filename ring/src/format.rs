@@ -87,6 +87,10 @@ pub mod tail_line {
     pub const BUILD: u32 = 1;
     /// Name of the board.
     pub const BOARD: u32 = 2;
+    /// The panic's fault address in words.
+    pub const PANIC_ADDRESS: u32 = 3;
+    /// Panics in the panic path: six lines each.
+    pub const PANIC_NESTED: u32 = PANIC_ADDRESS + 1;
     /// The panic: what happened.
     pub const PANIC: u32 = 16;
     /// The panic's message.
@@ -97,7 +101,7 @@ pub mod tail_line {
     pub const PANIC_REGISTERS: u32 = PANIC_LOCATION + 3;
     /// Return addresses, innermost first.
     pub const PANIC_BACKTRACE: u32 = PANIC_REGISTERS + 5;
-    /// Message of a second panic in the panic path.
+    /// Message of the first panic in the panic path.
     pub const PANIC_SECOND: u32 = PANIC_BACKTRACE + 5;
     /// Names, fields and formats of the events, as text.
     pub const SCHEMA: u32 = 48;
@@ -111,7 +115,13 @@ pub mod tail_line {
     pub const COUNTERS: u32 = 0;
     /// Of a core's lines: how it was stopped.
     pub const STOP: u32 = 1;
+    /// Of a core's lines: where it panicked itself, while another core's panic was under way.
+    pub const LAST_LOCATION: u32 = 2;
+    /// Of a core's lines: what it said then.
+    pub const LAST_MESSAGE: u32 = 3;
 }
+
+const _: () = assert!(tail_line::PANIC_NESTED + 2 * 6 == tail_line::PANIC);
 
 const _: () = assert!(tail_line::PANIC_SECOND + 8 == tail_line::SCHEMA);
 const _: () = assert!((header_line::BANK + BANKS_MAX) as u64 * LINE_SIZE <= HEADER_SIZE);
@@ -339,6 +349,8 @@ mod tests {
                 tail_line::BANK,
                 tail_line::BUILD,
                 tail_line::BOARD,
+                tail_line::PANIC_ADDRESS,
+                tail_line::PANIC_NESTED,
                 tail_line::PANIC,
                 tail_line::PANIC_MESSAGE,
                 tail_line::PANIC_LOCATION,

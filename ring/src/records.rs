@@ -1,8 +1,14 @@
 //! The records that stand beside the events, each in checked lines of its own: what a bank is, what a core counted, how it
 //! was stopped, why the boot died. Their fields are documented where they are read and written, here.
 
-use crate::format::{Geometry, LINE_SIZE, domain, tail_line};
-use crate::line::{Line, LineSeed, load_text, store_text};
+mod panic;
+
+pub use panic::{
+    LastWords, NESTED_MAX, Nested, PANIC_FRAMES, PANIC_REGISTERS, PanicRecord, PanicSpace, TEXT_LINES_MAX, TextSpace,
+};
+
+use crate::format::{Geometry, domain, tail_line};
+use crate::line::{Line, LineSeed};
 use crate::seams::Memory;
 
 /// What a bank holds.
@@ -289,154 +295,6 @@ impl StopRecord {
             number,
             0,
         );
-    }
-}
-
-/// Registers in a panic record: x0 to x30, sp, pc, pstate, esr.
-pub const PANIC_REGISTERS: usize = 35;
-/// Return addresses in a panic record.
-pub const PANIC_FRAMES: usize = 35;
-
-/// Why the boot died. The texts are cut to what their lines hold: 560 bytes of message, 168 of location.
-///
-/// First line: core u32, exception u32, time u64, esr u64, far u64, frames u32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PanicRecord<'a> {
-    /// The core.
-    pub core: u32,
-    /// Not a panic of the program but an exception.
-    pub exception: bool,
-    /// When, as in the events.
-    pub time_ns: u64,
-    /// Fault address register, for an exception.
-    pub far: u64,
-    /// What it said.
-    pub message: &'a [u8],
-    /// Where in the source.
-    pub location: &'a [u8],
-    /// x0 to x30, sp, pc, pstate, esr.
-    pub registers: [u64; PANIC_REGISTERS],
-    /// Return addresses, innermost first.
-    pub backtrace: &'a [u64],
-}
-
-/// Room for the texts and frames of a panic record that is read.
-#[derive(Clone, Debug)]
-pub struct PanicSpace {
-    message: [u8; 560],
-    location: [u8; 168],
-    second: [u8; 448],
-    frames: [u64; PANIC_FRAMES],
-}
-
-impl Default for PanicSpace {
-    fn default() -> Self {
-        Self { message: [0; 560], location: [0; 168], second: [0; 448], frames: [0; PANIC_FRAMES] }
-    }
-}
-
-impl<'a> PanicRecord<'a> {
-    /// Writes it into a bank's tail.
-    pub fn store<M: Memory>(&self, memory: &M, geometry: &Geometry, bank: u32, boot_id: u32) {
-        let seed = LineSeed::new(boot_id, domain::TAIL);
-        let at = |line: u32| geometry.bank(bank) + geometry.tail(line);
-        let frames = self.backtrace.len().min(PANIC_FRAMES);
-        let first = Line::default()
-            .u32(self.core)
-            .u32(u32::from(self.exception))
-            .u64(self.time_ns)
-            .u64(self.far)
-            .u32(frames as u32);
-        store_text(memory, at(tail_line::PANIC_MESSAGE), seed, tail_line::PANIC_MESSAGE, 10, self.message);
-        store_text(memory, at(tail_line::PANIC_LOCATION), seed, tail_line::PANIC_LOCATION, 3, self.location);
-        store_words(memory, at(tail_line::PANIC_REGISTERS), seed, tail_line::PANIC_REGISTERS, &self.registers);
-        store_words(
-            memory,
-            at(tail_line::PANIC_BACKTRACE),
-            seed,
-            tail_line::PANIC_BACKTRACE,
-            &self.backtrace[..frames],
-        );
-        // Last: a record that begins is whole.
-        first.store(memory, at(tail_line::PANIC), seed, tail_line::PANIC, 0);
-    }
-
-    /// Writes the message of a second panic, in the panic path.
-    pub fn store_second<M: Memory>(memory: &M, geometry: &Geometry, bank: u32, boot_id: u32, message: &[u8]) {
-        let seed = LineSeed::new(boot_id, domain::TAIL);
-        let at = geometry.bank(bank) + geometry.tail(tail_line::PANIC_SECOND);
-        store_text(memory, at, seed, tail_line::PANIC_SECOND, 8, message);
-    }
-
-    /// The bytes of a bank's tail that hold it: where in the bank, and how many.
-    #[must_use]
-    pub fn range(geometry: &Geometry) -> (u64, u64) {
-        (geometry.tail(tail_line::PANIC), u64::from(tail_line::SCHEMA - tail_line::PANIC) * LINE_SIZE)
-    }
-
-    /// Reads it from a bank; `None` where its first line does not verify. Lost lines become `?` and zeros.
-    #[must_use]
-    pub fn load(bank: &[u8], geometry: &Geometry, boot_id: u32, space: &'a mut PanicSpace) -> Option<Self> {
-        let seed = LineSeed::new(boot_id, domain::TAIL);
-        let at = |line: u32| geometry.tail(line);
-        let (mut first, _) = Line::load(bank, at(tail_line::PANIC), seed, tail_line::PANIC)?;
-        let (core, exception) = (first.take_u32(), first.take_u32() != 0);
-        let (time_ns, far) = (first.take_u64(), first.take_u64());
-        let frames = (first.take_u32() as usize).min(PANIC_FRAMES);
-        let mut registers = [0; PANIC_REGISTERS];
-        load_words(bank, at(tail_line::PANIC_REGISTERS), seed, tail_line::PANIC_REGISTERS, &mut registers);
-        load_words(bank, at(tail_line::PANIC_BACKTRACE), seed, tail_line::PANIC_BACKTRACE, &mut space.frames);
-        Some(Self {
-            core,
-            exception,
-            time_ns,
-            far,
-            registers,
-            message: load_text(
-                bank,
-                at(tail_line::PANIC_MESSAGE),
-                seed,
-                tail_line::PANIC_MESSAGE,
-                10,
-                &mut space.message,
-            ),
-            location: load_text(
-                bank,
-                at(tail_line::PANIC_LOCATION),
-                seed,
-                tail_line::PANIC_LOCATION,
-                3,
-                &mut space.location,
-            ),
-            backtrace: &space.frames[..frames],
-        })
-    }
-
-    /// The message of a second panic; empty where there was none.
-    #[must_use]
-    pub fn load_second<'s>(bank: &[u8], geometry: &Geometry, boot_id: u32, space: &'s mut PanicSpace) -> &'s [u8] {
-        let seed = LineSeed::new(boot_id, domain::TAIL);
-        let (at, line) = (geometry.tail(tail_line::PANIC_SECOND), tail_line::PANIC_SECOND);
-        if Line::load(bank, at, seed, line).is_none() {
-            return &[];
-        }
-        load_text(bank, at, seed, line, 8, &mut space.second)
-    }
-}
-
-fn store_words<M: Memory>(memory: &M, at: u64, seed: LineSeed, number: u32, words: &[u64]) {
-    for i in 0..5u32 {
-        let line = words.iter().skip(7 * i as usize).take(7).fold(Line::default(), |line, w| line.u64(*w));
-        line.store(memory, at + u64::from(i) * LINE_SIZE, seed, number + i, 0);
-    }
-}
-
-fn load_words(bank: &[u8], at: u64, seed: LineSeed, number: u32, words: &mut [u64; 35]) {
-    for (i, seven) in words.chunks_mut(7).enumerate() {
-        let i = i as u32;
-        if let Some((mut line, _)) = Line::load(bank, at + u64::from(i) * LINE_SIZE, seed, number + i) {
-            seven.fill_with(|| line.take_u64());
-        }
     }
 }
 

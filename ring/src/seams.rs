@@ -94,6 +94,9 @@ pub trait StopOthers {
     fn is_running(&self, core: u32) -> bool;
     /// Whether a core stands still for good.
     fn is_stopped(&self, core: u32) -> bool;
+    /// Gives a core up for good: whatever it does later, it does not stop itself any more, and so leaves its records in the
+    /// region alone. False when it has begun to stop itself: then it is to be waited for.
+    fn give_up(&self, core: u32) -> bool;
     /// Spends a moment; false when the bounded wait is over.
     fn wait(&self) -> bool;
     /// Waits, bounded, until every running core below `cores` but `this` stands still.

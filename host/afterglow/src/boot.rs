@@ -1,6 +1,7 @@
 //! `afterglow boot`: a kernel under QEMU, its console on this terminal, its exit status as ours. Cargo's runner.
 
 use crate::OWN_FAILURE;
+use crate::symbols::{Annotator, Symbols};
 use crate::terminal::Filter;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -79,6 +80,10 @@ pub(crate) struct Boot {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
 
+    /// Leaves addresses as they are, without the functions and lines that they are of
+    #[arg(long)]
+    no_symbols: bool,
+
     /// Waits for a debugger before the first instruction, for as long as it takes
     #[arg(long)]
     gdb: bool,
@@ -143,14 +148,17 @@ impl Boot {
     /// Shows the console until the end. If nobody reads it any more, the machine ends with us.
     fn show(&self, mut running: Running) -> Result<ExitCode> {
         let mut filter = Filter::default();
+        // An Image has none, and a kernel without them boots as well.
+        let mut symbols = Annotator::new(if self.no_symbols { None } else { Symbols::load(&self.kernel).ok() });
         let mut out = std::io::stdout().lock();
         let mut show = |text: String| {
             out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("nobody reads what is shown")
         };
         while let Some(bytes) = running.bytes() {
-            show(filter.pass(&bytes))?;
+            show(symbols.pass(&filter.pass(&bytes)))?;
         }
-        show(filter.finish())?;
+        let rest = symbols.pass(&filter.finish());
+        show(rest + &symbols.finish())?;
         let outcome = running.wait()?;
         for line in outcome.errors.lines() {
             eprintln!("{}", Filter::default().pass(line.as_bytes()));

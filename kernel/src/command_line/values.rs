@@ -274,17 +274,19 @@ choices! {
         PanicHoldingConsole = "panic-holding-console",
         /// All cores panic at the same instant.
         PanicEverywhere = "panic-everywhere",
-        /// A second panic when the stop word is up.
+        /// A second panic when the stop word is about to be raised.
         PanicAtStop = "panic-at-stop",
-        /// A second panic when the panic record is written.
+        /// A second panic when the panic record is about to be written.
+        PanicAtRecord = "panic-at-record",
+        /// A second panic when the first lines are about to be said.
         PanicAtSay = "panic-at-say",
-        /// A second panic before the others are waited for.
+        /// A second panic when the others are about to be waited for.
         PanicAtWait = "panic-at-wait",
-        /// A second panic before anything is cleaned.
+        /// A second panic when everything is about to be cleaned.
         PanicAtClean = "panic-at-clean",
-        /// A second panic when everything is in memory.
+        /// A second panic when the details are about to be told.
         PanicAtTell = "panic-at-tell",
-        /// A second panic when everything has been told.
+        /// A second panic when the reset is about to be asked for.
         PanicAtReset = "panic-at-reset",
         /// A panic path that never ends.
         HangInPanic = "hang-in-panic",

@@ -47,19 +47,23 @@ const fn row(
 use BankState::{Panicked, Recording};
 use Cache::{Kept, Lost};
 
-/// What survives, once the other cores have stopped. A core that stops itself needs nobody: its events are in memory
+/// What survives, where the other cores stop as soon as the stop word is up. A core that stops itself needs nobody: its events are in memory
 /// however far the panicking core comes.
 #[rustfmt::skip]
-pub static SURVIVES: [Row; 10] = [
-    //                                   record own    stopped unanswered
-    row(Step::Stop,  Kept, Recording, false, true,  true,   false),
-    row(Step::Stop,  Lost, Recording, false, false, true,   false),
-    row(Step::Say,   Kept, Recording, true,  true,  true,   false),
-    row(Step::Say,   Lost, Recording, false, false, true,   false),
-    row(Step::Wait,  Kept, Recording, true,  true,  true,   false),
-    row(Step::Wait,  Lost, Recording, false, false, true,   false),
-    row(Step::Clean, Kept, Recording, true,  true,  true,   true),
-    row(Step::Clean, Lost, Recording, false, false, true,   false),
-    row(Step::Reset, Kept, Panicked,  true,  true,  true,   true),
-    row(Step::Reset, Lost, Panicked,  true,  true,  true,   true),
+pub static SURVIVES: [Row; 14] = [
+    //                                    record own    stopped unanswered
+    row(Step::Stop,   Kept, Recording, false, true,  false,  false),
+    row(Step::Stop,   Lost, Recording, false, false, false,  false),
+    row(Step::Record, Kept, Recording, false, true,  true,   false),
+    row(Step::Record, Lost, Recording, false, false, true,   false),
+    row(Step::Say,    Kept, Recording, true,  true,  true,   false),
+    row(Step::Say,    Lost, Recording, false, false, true,   false),
+    row(Step::Wait,   Kept, Recording, true,  true,  true,   false),
+    row(Step::Wait,   Lost, Recording, false, false, true,   false),
+    row(Step::Clean,  Kept, Recording, true,  true,  true,   true),
+    row(Step::Clean,  Lost, Recording, false, false, true,   false),
+    row(Step::Tell,   Kept, Panicked,  true,  true,  true,   true),
+    row(Step::Tell,   Lost, Panicked,  true,  true,  true,   true),
+    row(Step::Reset,  Kept, Panicked,  true,  true,  true,   true),
+    row(Step::Reset,  Lost, Panicked,  true,  true,  true,   true),
 ];

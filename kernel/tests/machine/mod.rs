@@ -21,6 +21,8 @@ pub const BOOT_ID: u32 = 0xa17e;
 /// More than a line of it.
 pub const MESSAGE: &str = "the first \x1b[2Jpanic, with so much to say about itself that one line does not hold it";
 pub const SECOND: &str = "another panic";
+pub const BYSTANDER: &str = "me too";
+pub const THIRD: &str = "and one more";
 pub const BACKTRACE: [u64; 9] = [0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000, 0x7000, 0x8000, 0x9000];
 
 pub type TestWriter<'m> = Writer<&'m Ram, StepClock, Table>;
@@ -32,8 +34,13 @@ pub struct Machine<'m> {
     pub writers: Vec<TestWriter<'m>>,
     pub deaf: Option<u32>,
     pub late: Option<u32>,
+    /// This one records while it is waited for.
+    pub loud: Option<u32>,
+    /// This one panics too, when it hears of the panic.
+    pub bystander: Option<u32>,
     pub panics: Cell<u32>,
     pub stopped: Cell<u32>,
+    pub given_up: Cell<u32>,
     pub recorded: Cell<u64>,
     pub waits: Cell<u32>,
     pub resets: Cell<u32>,
@@ -45,12 +52,13 @@ pub fn what(core: u32, message: &str) -> What<'_> {
     What {
         core,
         exception: false,
+        entry_ns: 5,
         message,
         location: "here.rs:1:2",
         registers: core::array::from_fn(|i| 0x100 + i as u64),
         far: 0,
+        address: "",
         backtrace: &BACKTRACE,
-        details: &"",
     }
 }
 
@@ -75,8 +83,11 @@ impl<'m> Machine<'m> {
             writers: (0..cores).map(writer).collect(),
             deaf: None,
             late: None,
+            loud: None,
+            bystander: None,
             panics: none(),
             stopped: none(),
+            given_up: none(),
             recorded: Cell::new(0),
             waits: none(),
             resets: none(),
@@ -102,16 +113,7 @@ impl<'m> Machine<'m> {
         let left: RefCell<Vec<Step>> = RefCell::new(fail_at.to_vec());
         for _ in 0..=fail_at.len() {
             let writers = |core: u32| self.writers.get(core as usize);
-            let ram = &self.ram;
-            let recorder = Recorder {
-                memory: ram,
-                geometry: self.header.geometry,
-                bank: 0,
-                boot_id: BOOT_ID,
-                writers: &writers,
-                header: Some(self.header),
-                operation: "fake clean",
-            };
+            let recorder = self.recorder(&writers);
             let at = |step| {
                 seen(step);
                 let mut left = left.borrow_mut();
@@ -121,14 +123,41 @@ impl<'m> Machine<'m> {
                     std::panic::resume_unwind(Box::new(step));
                 }
             };
-            let around = Around { at: &at, others: self, means: StopMeans::Fiq, reset: self, console: self };
+            let around = self.around(&at);
             let role = progress.enter(core);
-            let what = what(core, if role == Role::First { MESSAGE } else { SECOND });
+            let what = what(
+                core,
+                match role {
+                    Role::First => MESSAGE,
+                    Role::Nested(1) => SECOND,
+                    _ => THIRD,
+                },
+            );
             let outcome = catch_unwind(AssertUnwindSafe(|| run(&progress, role, &what, Some(&recorder), &around)));
             if outcome.is_ok() {
                 return;
             }
         }
+        panic!("the path was entered more often than it failed");
+    }
+
+    pub fn recorder<'a>(
+        &'a self,
+        writers: &'a dyn Fn(u32) -> Option<&'a TestWriter<'m>>,
+    ) -> Recorder<'a, &'m Ram, StepClock, Table> {
+        Recorder {
+            memory: &self.ram,
+            geometry: self.header.geometry,
+            bank: 0,
+            boot_id: BOOT_ID,
+            writers,
+            header: Some(self.header),
+            operation: "fake clean",
+        }
+    }
+
+    pub fn around<'a>(&'a self, at: &'a dyn Fn(Step)) -> Around<'a> {
+        Around { at, others: self, means: StopMeans::Fiq, before_reset: &|| {}, reset: self, console: self }
     }
 
     pub fn panic(&self, core: u32, fail_at: &[Step]) {
@@ -149,6 +178,21 @@ impl<'m> Machine<'m> {
     /// What a core does that finds the stop word: as `kernel::stop` does on the target, in its order.
     fn stand_still(&self, core: u32) {
         if self.stopped.get() >> core & 1 == 1 || core == self.panics.get() || Some(core) == self.deaf {
+            return;
+        }
+        if Some(core) == self.bystander {
+            let writers = |core: u32| self.writers.get(core as usize);
+            let what = What { location: "there.rs:3:4", ..what(core, BYSTANDER) };
+            run(&Progress::new(), Role::Bystander, &what, Some(&self.recorder(&writers)), &self.around(&|_| {}));
+            self.stopped.set(self.stopped.get() | 1 << core);
+            return;
+        }
+        self.stop_at_last(core);
+    }
+
+    /// The same of a core that may have been given up by then.
+    pub fn stop_at_last(&self, core: u32) {
+        if self.given_up.get() >> core & 1 == 1 {
             return;
         }
         let writer = &self.writers[core as usize];
@@ -174,13 +218,21 @@ impl StopOthers for Machine<'_> {
     fn request(&self) {
         (0..self.writers.len() as u32).filter(|core| Some(*core) != self.late).for_each(|core| self.stand_still(core));
     }
-    fn is_running(&self, _: u32) -> bool {
-        true
+    fn is_running(&self, core: u32) -> bool {
+        (core as usize) < self.writers.len()
     }
     fn is_stopped(&self, core: u32) -> bool {
         self.stopped.get() >> core & 1 == 1
     }
+    fn give_up(&self, core: u32) -> bool {
+        self.given_up.set(self.given_up.get() | 1 << core);
+        true
+    }
     fn wait(&self) -> bool {
+        if let Some(core) = self.loud {
+            // It has not heard, and records as fast as it can.
+            (0..100).for_each(|number| drop(self.writers[core as usize].record(&Work { number, data: b"too late" })));
+        }
         self.late.into_iter().for_each(|core| self.stand_still(core));
         self.waits.set(self.waits.get() + 1);
         self.waits.get() < 100
