@@ -49,7 +49,7 @@ impl WatchdogKind {
     #[must_use]
     pub fn from_compatible(name: &str) -> Option<Self> {
         match name {
-            "brcm,bcm2835-pm-wdt" => Some(WatchdogKind::Bcm2835),
+            "brcm,bcm2835-pm-wdt" | "brcm,bcm2711-pm" | "brcm,bcm2712-pm" => Some(WatchdogKind::Bcm2835),
             "arm,sp805" => Some(WatchdogKind::Sp805),
             "arm,sbsa-gwdt" => Some(WatchdogKind::Sbsa),
             "pci-host-ecam-generic" => Some(WatchdogKind::Pci),
@@ -184,10 +184,13 @@ mod target {
     fn open(info: &WatchdogInfo) -> Option<Chip> {
         let start = info.registers.start;
         let map = |size: usize| {
+            if size > info.registers.len() || !start.is_multiple_of(size_of::<u64>()) {
+                return None;
+            }
             let range = start..start.checked_add(size)?;
             map_device(range.clone()).ok()?;
             // SAFETY: the device tree says that these are the chip's registers, and they are mapped as such.
-            (size <= info.registers.len()).then(|| unsafe { Mmio::new(range) })
+            Some(unsafe { Mmio::new(range) })
         };
         Some(match info.kind {
             WatchdogKind::Bcm2835 => Chip::Bcm2835(Bcm2835(map(Bcm2835::<Mmio>::SIZE)?)),
@@ -293,7 +296,9 @@ mod tests {
 
     #[test]
     fn chips_are_known_by_compatible() {
-        assert_eq!(WatchdogKind::from_compatible("brcm,bcm2835-pm-wdt"), Some(WatchdogKind::Bcm2835));
-        assert_eq!(WatchdogKind::from_compatible("brcm,bcm2835-pm"), None, "that one has no watchdog of its own");
+        for name in ["brcm,bcm2835-pm-wdt", "brcm,bcm2711-pm", "brcm,bcm2712-pm"] {
+            assert_eq!(WatchdogKind::from_compatible(name), Some(WatchdogKind::Bcm2835));
+        }
+        assert_eq!(WatchdogKind::from_compatible("arm,sp804"), None);
     }
 }

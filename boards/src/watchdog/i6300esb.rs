@@ -64,7 +64,7 @@ pub(crate) fn place(config: &impl Registers, window: &Range<usize>) -> Option<Ra
     let command = config.read(COMMAND_AT);
     let mut start = config.read(BAR0_AT) & ADDRESS;
     if start == 0 || !COMMAND::MEMORY_SPACE.is_set(command) {
-        start = u32::try_from(window.start).ok().filter(|start| *start != 0)?;
+        start = u32::try_from(window.start).ok().filter(|start| *start != 0 && start & !ADDRESS == 0)?;
         config.write(BAR0_AT, start);
         // Half a word: writing the status in the other half would clear it.
         config.write_16(COMMAND_AT, COMMAND::MEMORY_SPACE::SET.modify(command) as u16);
@@ -160,6 +160,8 @@ mod tests {
         assert_eq!(place(&config, &(0x1000_0000..0x3eff_0000)), Some(0x1004_0000..0x1004_0010));
         assert_eq!(config.taken(), []);
         assert_eq!(place(&config, &(0x2000_0000..0x3eff_0000)), None, "outside of what the CPU sees");
-        assert_eq!(place(&Fake::default(), &(0..0)), None);
+        for no_window in [0..0, 0x1000_0008..0x1000_1000, 1 << 32..1 << 33] {
+            assert_eq!(place(&Fake::default(), &no_window), None);
+        }
     }
 }
