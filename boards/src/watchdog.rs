@@ -14,8 +14,8 @@ mod sbsa;
 mod sp805;
 
 /// Longest that a panic may take before the dead man resets the machine, in milliseconds. What is bounded in its path: the
-/// wait for the other cores (a second or two), cleaning (milliseconds for each 8 MiB), 4 KiB of text at 115200 baud (0.4 s),
-/// and a console that is stuck. Doubled, for a machine that is slow; the shortest longest time of a chip here is 16 s.
+/// wait for the other cores (a second or two), cleaning (milliseconds for each 8 MiB), 4 KiB of text at 115200 baud (0.4 s). A
+/// few times that, for a machine that is slow; and within what chips can: 16 s (BCM2835), 8.6 s (SBSA at 1 GHz, clipped).
 pub const DEAD_MAN_MS: u32 = 10_000;
 
 /// A watchdog as the device tree describes it; [`set_up`] maps its registers.
