@@ -122,7 +122,7 @@ fn a_panic_inside_the_panic_path_ends_in_the_reset_and_both_are_told() {
     intact(&outcome, 1);
     says(&outcome, "panic: in the panic path, core 0");
     says(&outcome, "boot 1 panicked on core 0");
-    says(&outcome, "then, in the panic path: asked for by die=panic-in-panic");
+    says(&outcome, "then, in the panic path (step wait): asked for by die=panic-in-panic at kernel/src/ending.rs:");
 }
 
 #[test]
