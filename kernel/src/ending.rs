@@ -13,7 +13,7 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use path::{Around, Progress, Recorder, Role, Step, What};
 use ring::records::{PANIC_FRAMES, PANIC_REGISTERS};
-use ring::seams::{Console, Reset};
+use ring::seams::{Console, Reset, StopOthers};
 use spin::Once;
 
 /// What the machine needs for its end.
@@ -201,6 +201,29 @@ impl Place {
     }
 }
 
+/// The first instructions of every way to die.
+struct Entry {
+    /// The counter, before anything else.
+    counter: u64,
+    core: u32,
+    role: Role,
+}
+
+impl Entry {
+    #[inline(always)]
+    fn now() -> Self {
+        let counter = arch::timer::now_unordered();
+        arch::irq::mask_everything();
+        let core = this().index() as u32;
+        let role = PROGRESS.enter(core);
+        if role == Role::First {
+            // Before the path itself does: the others come to their next tick while this core still looks for its words.
+            Others::new().request();
+        }
+        Self { counter, core, role }
+    }
+}
+
 /// A reading of the counter in the time of this core's events; 0 where nothing is recorded.
 fn in_event_time(counter: u64) -> u64 {
     trace::here().map_or(0, |writer| writer.clock().ns_at(counter))
@@ -208,10 +231,7 @@ fn in_event_time(counter: u64) -> u64 {
 
 /// Called by the binary's panic handler.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-    let entry = arch::timer::now_unordered();
-    arch::irq::mask_everything();
-    let core = this().index() as u32;
-    let role = PROGRESS.enter(core);
+    let Entry { counter, core, role } = Entry::now();
     let mut message = heapless::String::<560>::new();
     let mut location = heapless::String::<168>::new();
     // What does not fit is cut.
@@ -223,7 +243,7 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     let what = What {
         core,
         exception: false,
-        entry_ns: in_event_time(entry),
+        entry_ns: in_event_time(counter),
         message: &message,
         location: &location,
         registers: place.registers,
@@ -256,9 +276,7 @@ impl Hooks for TheHooks {
     }
 
     fn fatal(&self, frame: &Frame, why: Fatal) -> ! {
-        let entry = arch::timer::now_unordered();
-        let core = this().index() as u32;
-        let role = PROGRESS.enter(core);
+        let Entry { counter, core, role } = Entry::now();
         let registers = Registers::from(frame);
         if let Some(writer) = trace::here()
             && why != Fatal::LockUp
@@ -282,7 +300,7 @@ impl Hooks for TheHooks {
         let what = What {
             core,
             exception: true,
-            entry_ns: in_event_time(entry),
+            entry_ns: in_event_time(counter),
             message: &message,
             location: &location,
             registers: place.registers,

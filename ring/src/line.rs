@@ -105,14 +105,31 @@ impl Line {
     /// Writes the line at `at`, as number `number` of its page or tail.
     #[inline(never)]
     pub fn store<M: Memory>(&self, memory: &M, at: u64, seed: LineSeed, number: u32, generation: u32) {
+        for (i, word) in self.whole(seed, number, generation).into_iter().enumerate() {
+            memory.store_u64(at + 8 * i as u64, word);
+        }
+    }
+
+    /// The line as it stands in memory. A function of its own: not compiled anew, and for size, for each kind of memory.
+    fn whole(&self, seed: LineSeed, number: u32, generation: u32) -> [u64; LINE_SIZE as usize / 8] {
         let mut whole = [0u8; LINE_SIZE as usize];
         whole[..LINE_PAYLOAD].copy_from_slice(&self.bytes);
         whole[LINE_GENERATION..LINE_CHECK].copy_from_slice(&generation.to_le_bytes());
         let check = seed.check(number, &whole[..LINE_CHECK]);
         whole[LINE_CHECK..].copy_from_slice(&check.to_le_bytes());
-        for (i, word) in whole.as_chunks::<8>().0.iter().enumerate() {
-            memory.store_u64(at + 8 * i as u64, u64::from_le_bytes(*word));
+        let (words, _) = whole.as_chunks::<8>();
+        core::array::from_fn(|i| u64::from_le_bytes(words[i]))
+    }
+
+    /// A line of up to seven u64.
+    #[must_use]
+    pub fn of_words(words: &[u64]) -> Self {
+        let mut line = Self::default();
+        let (to, _) = line.bytes.as_chunks_mut::<8>();
+        for (to, word) in to.iter_mut().zip(words) {
+            *to = word.to_le_bytes();
         }
+        line
     }
 
     /// Reads line `number` at `at` of `bytes`, with its generation; `None` where it does not verify or lies outside.

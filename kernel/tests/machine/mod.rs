@@ -160,6 +160,13 @@ impl<'m> Machine<'m> {
         Around { at, others: self, means: StopMeans::Fiq, before_reset: &|| {}, reset: self, console: self }
     }
 
+    /// Dies of something else than a panic of the program.
+    pub fn die(&self, what: &What<'_>) {
+        self.panics.set(what.core);
+        let writers = |core: u32| self.writers.get(core as usize);
+        run(&Progress::new(), Role::First, what, Some(&self.recorder(&writers)), &self.around(&|_| {}));
+    }
+
     pub fn panic(&self, core: u32, fail_at: &[Step]) {
         self.panic_seen(core, fail_at, &|_| {});
     }

@@ -48,7 +48,7 @@ impl<'m, M: Memory> TailWriter<'m, M> {
     fn words(&self, number: u32, words: &[u64]) {
         for (number, seven) in (number..).zip(words.chunks(7)).filter(|(_, seven)| seven.iter().any(|word| *word != 0))
         {
-            self.line(number, seven.iter().fold(Line::default(), |line, word| line.u64(*word)));
+            self.line(number, Line::of_words(seven));
         }
     }
 }
