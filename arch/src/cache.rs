@@ -108,15 +108,21 @@ mod target {
         unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
     }
 
-    /// One loop for each operation: one instruction to clean a line and three to get to the next.
+    /// One loop for each operation: one instruction to clean a line and three to get to the next. The condition is at its
+    /// end, where the compiler leaves it: built for size, it does not move one there.
     macro_rules! clean_loop {
         ($instruction:literal, $range:expr, $line:expr) => {{
             let mut address = $range.start & !($line - 1);
-            while address < $range.end {
-                // SAFETY: cleaning writes back what is in the cache already. An unmapped address faults, which is
-                // what the caller's mistake deserves.
-                unsafe { asm!($instruction, in(reg) address, options(nostack, preserves_flags)) };
-                address += $line;
+            if address < $range.end {
+                loop {
+                    // SAFETY: cleaning writes back what is in the cache already. An unmapped address faults, which is
+                    // what the caller's mistake deserves.
+                    unsafe { asm!($instruction, in(reg) address, options(nostack, preserves_flags)) };
+                    address += $line;
+                    if address >= $range.end {
+                        break;
+                    }
+                }
             }
         }};
     }

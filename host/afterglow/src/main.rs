@@ -2,6 +2,7 @@
 
 mod boot;
 mod size;
+mod stop_matrix;
 mod symbols;
 mod terminal;
 
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Boot(boot::Boot),
     Size(size::Size),
+    StopMatrix(stop_matrix::StopMatrix),
     Symbols(symbols::Symbolise),
 }
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
         Command::Size(size) => size.run(),
+        Command::StopMatrix(matrix) => matrix.run(),
         Command::Symbols(symbolise) => symbolise.run(),
     };
     done.unwrap_or_else(|error| {

@@ -26,6 +26,7 @@
 //! | a run: its console, its end | [`running`], [`qmp`], [`ram`], [`trace`] |
 //! | what the kernel printed | [`console`] |
 //! | the kernel of this workspace, for tests | [`workspace`] |
+//! | the stop of cores, by every means on every machine | [`stop_matrix`] |
 //!
 //! At most as many QEMUs run at a time as there are cores, in one process; `AFTERGLOW_QEMU_JOBS` changes that.
 
@@ -42,6 +43,7 @@ pub mod machine;
 pub mod qmp;
 pub mod ram;
 pub mod running;
+pub mod stop_matrix;
 pub mod trace;
 pub mod trampoline;
 pub mod workspace;
