@@ -35,7 +35,7 @@ const OTHERS: u8 = 2;
 
 /// Longest that a panic waits for the other cores, in milliseconds. Ticks come every `tick_us`; an emulator may hold a core
 /// back for a hundred milliseconds.
-const WAIT_MAX_MS: u64 = 1000;
+const WAIT_MAX_MS: u64 = 2000;
 
 /// Called by every core's tick, as an NMI.
 #[inline]
