@@ -338,8 +338,11 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
                 let entry_ns = self.progress.figures.entry_ns.load(Ordering::Relaxed);
                 let stop = panicked(self.what, entry_ns, closed.lines);
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
-            } else if said == StopOutcome::NotStarted as u8 && self.around.others.is_running(core) {
-                // It ran, and the wait for it has panicked.
+            } else if said == StopOutcome::NotStarted as u8
+                && self.around.others.is_running(core)
+                && self.around.others.give_up(core)
+            {
+                // It ran, and the wait for it has panicked. If it cannot be given up, it is just writing its record itself.
                 let stop = StopRecord { outcome: StopOutcome::NoAnswer, ..StopRecord::default() };
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
             }

@@ -71,8 +71,6 @@ enum Others {
     AllMasked,
     /// One core, that of `die_core`, is as above; the rest as [`Others::Stopped`].
     OneAllMasked,
-    /// Stopped, unless a second panic was too quick for them: it waits for nobody.
-    Hurried,
     /// They panicked too.
     Panicked,
     /// Stopped, or they panicked too.
@@ -96,7 +94,7 @@ const fn row(line: &'static str, says: &'static [&'static str], who: Who, others
     Row { line, says, who, others }
 }
 
-use Others::{AllMasked, Hurried, InHandler, Masked, NotRun, OneAllMasked, Panicked, Stopped, StoppedOrPanicked};
+use Others::{AllMasked, InHandler, Masked, NotRun, OneAllMasked, Panicked, Stopped, StoppedOrPanicked};
 use Who::{Another, Any, Boot, Dying};
 
 /// All crashes. Of each: the sums hold, nothing is damaged, every core's events are there up to the last.
@@ -126,7 +124,7 @@ const CRASHES: &[Row] = &[
     row("die=panic-at-stop", &["asked for by die=panic-at-stop"], Dying, Stopped),
     row("die=panic-at-record", &["asked for by die=panic-at-record"], Dying, Stopped),
     row("die=panic-at-say", &["asked for on the command line", "then, in the panic path (step say): asked for by die=panic-at-say"], Dying, Stopped),
-    row("die=panic-at-wait", &["asked for on the command line", "then, in the panic path (step wait): asked for by die=panic-at-wait"], Dying, Hurried),
+    row("die=panic-at-wait", &["asked for on the command line", "then, in the panic path (step wait): asked for by die=panic-at-wait"], Dying, Stopped),
     row("die=panic-at-clean", &["asked for on the command line", "then, in the panic path (step clean): asked for by die=panic-at-clean"], Dying, Stopped),
     row("die=panic-at-tell", &["asked for on the command line", "then, in the panic path (step tell): asked for by die=panic-at-tell"], Dying, Stopped),
     row("die=panic-at-reset", &["asked for on the command line", "then, in the panic path (step reset): asked for by die=panic-at-reset"], Dying, Stopped),
@@ -241,8 +239,7 @@ fn accounts(row: &Row, outcome: &Outcome, who: u32) {
     for account in tables.iter().flat_map(|table| &table.accounts) {
         assert!(account.sum_holds() && account.damaged == 0, "{account:?}\n{story}");
         // In flight: at most one on each of four levels. Refused: only the last word of a core whose recorder was off.
-        let refused = if row.others == Hurried { u64::MAX } else { 1 };
-        assert!(account.unfinished <= 4 && account.dropped <= refused, "{account:?}\n{story}");
+        assert!(account.unfinished <= 4 && account.dropped <= 1, "{account:?}\n{story}");
     }
     for account in &tables[0].accounts {
         let ran = row.others != NotRun || account.core == who;
@@ -293,7 +290,6 @@ fn is_as(fate: &str, expected: Others, means: Means) -> bool {
         Masked => !in_handler && masks("ordinary interrupts"),
         AllMasked if means.reaches_all => masks("everything"),
         AllMasked => fate.starts_with("did not answer: waited 2"),
-        Hurried => stopped || fate == "did not answer: a second panic waits for nobody",
         Panicked => fate.starts_with("panicked "),
         StoppedOrPanicked => stopped || fate.starts_with("panicked too: "),
         NotRun => fate == "did not run",
