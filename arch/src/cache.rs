@@ -68,6 +68,8 @@ pub fn lines_in(range: &core::ops::Range<usize>, line_size: usize) -> u64 {
 }
 
 #[cfg(target_os = "none")]
+pub(crate) use target::clean_and_invalidate_to_poc;
+#[cfg(target_os = "none")]
 pub use target::{before_clean, clean_range, clean_range_no_barrier, clean_to_poc, complete, deepest, line_size};
 
 #[cfg(target_os = "none")]
@@ -137,6 +139,14 @@ mod target {
         let lines = clean_range_no_barrier(range);
         complete();
         lines
+    }
+
+    /// Cleans a range to the point of coherency and drops it from the caches: what somebody whose MMU is off writes there is
+    /// not hidden. For ranges that own their lines.
+    pub(crate) fn clean_and_invalidate_to_poc(range: Range<usize>) {
+        let line = line_size();
+        clean_loop!("dc civac, {}", range, line);
+        complete();
     }
 
     /// Cleans a range to the point of coherency, for readers whose MMU is off: a core that starts.

@@ -20,6 +20,8 @@ pub enum Masking {
     Daif = 0,
     /// ICC_PMR_EL1: the GICv3 priority mask.
     PriorityMaskV3 = 1,
+    /// GICC_PMR: the GICv2 priority mask.
+    PriorityMaskV2 = 2,
 }
 
 /// What the stop tick has to get past on this core.
@@ -54,7 +56,9 @@ pub struct Masked {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{enable, gate, local_irq_restore, local_irq_save, mask_everything, masked, masking, ordinary_masked};
+pub use target::{
+    enable, gate, local_irq_restore, local_irq_save, mask_daif, mask_everything, masked, masking, ordinary_masked,
+};
 #[cfg(target_os = "none")]
 pub(crate) use target::{open_gate, set_allint, set_masking, with_gate_open};
 
@@ -64,7 +68,7 @@ mod target {
     use core::sync::atomic::{AtomicU8, Ordering};
 
     use super::{Gate, IrqState, Masked, Masking};
-    use crate::gic::v3::priority_mask;
+    use crate::gic::{v2, v3};
     use crate::sysreg::daif;
 
     /// PSTATE.I in DAIF.
@@ -80,6 +84,7 @@ mod target {
         // Relaxed: set once by the boot core before the others start, which orders it for them.
         match MASKING.load(Ordering::Relaxed) {
             1 => Masking::PriorityMaskV3,
+            2 => Masking::PriorityMaskV2,
             _ => Masking::Daif,
         }
     }
@@ -112,7 +117,8 @@ mod target {
                 set_daif_i();
                 value
             }
-            Masking::PriorityMaskV3 => priority_mask::mask(),
+            Masking::PriorityMaskV3 => v3::priority_mask::mask(),
+            Masking::PriorityMaskV2 => v2::priority_mask::mask(),
         };
         IrqState { masking, value }
     }
@@ -123,7 +129,8 @@ mod target {
         match state.masking {
             // SAFETY: the value was this core's before; its caller expected interrupts then.
             Masking::Daif => unsafe { daif::write(state.value) },
-            Masking::PriorityMaskV3 => priority_mask::set(state.value),
+            Masking::PriorityMaskV3 => v3::priority_mask::set(state.value),
+            Masking::PriorityMaskV2 => v2::priority_mask::set(state.value),
         }
     }
 
@@ -131,7 +138,8 @@ mod target {
     fn priority_mask_value() -> Option<u8> {
         match masking() {
             Masking::Daif => None,
-            Masking::PriorityMaskV3 => Some(priority_mask::get()),
+            Masking::PriorityMaskV3 => Some(v3::priority_mask::get()),
+            Masking::PriorityMaskV2 => Some(v2::priority_mask::get()),
         }
     }
 
@@ -146,7 +154,8 @@ mod target {
     pub fn enable() {
         match masking() {
             Masking::Daif => {}
-            Masking::PriorityMaskV3 => priority_mask::open(),
+            Masking::PriorityMaskV3 => v3::priority_mask::open(),
+            Masking::PriorityMaskV2 => v2::priority_mask::open(),
         }
         open_gate();
         // SAFETY: the caller says that this core can be interrupted. A and I.
@@ -156,11 +165,16 @@ mod target {
     /// Masks everything that can be masked on this core, also the stop tick unless it is taken at EL2: step 1 of a
     /// panic.
     pub fn mask_everything() {
-        // SAFETY: masking never breaks running code. D, A, I and F.
-        unsafe { asm!("msr daifset, #0b1111", options(nostack, preserves_flags)) };
+        mask_daif();
         if gate() == Gate::Superpriority {
             set_allint(true);
         }
+    }
+
+    /// Masks all of PSTATE.DAIF on this core, and not PSTATE.ALLINT.
+    pub fn mask_daif() {
+        // SAFETY: masking never breaks running code. D, A, I and F.
+        unsafe { asm!("msr daifset, #0b1111", options(nostack, preserves_flags)) };
     }
 
     /// Lets the stop tick through, and nothing else, on a core that masks ordinary interrupts in its way.
@@ -221,7 +235,7 @@ mod host {
 
     /// Nothing to put back.
     pub fn local_irq_restore(state: IrqState) {
-        let IrqState { masking: Masking::Daif | Masking::PriorityMaskV3, value: _ } = state;
+        let IrqState { masking: Masking::Daif | Masking::PriorityMaskV3 | Masking::PriorityMaskV2, value: _ } = state;
     }
 
     /// Nothing is masked.

@@ -44,6 +44,8 @@ pub mod entry;
 #[cfg(target_os = "none")]
 pub mod image;
 #[cfg(target_os = "none")]
+pub mod provoke;
+#[cfg(target_os = "none")]
 pub mod semihosting;
 #[cfg(target_os = "none")]
 pub mod unaligned;

@@ -3,11 +3,13 @@
 use core::ops::Range;
 
 use arch::gic::V3Regions;
+use arch::gic::v2::V2Regions;
 use arch::nmi::Ticks;
 use arch::psci::Conduit;
 
 use crate::console::{Console, ConsoleError};
 use crate::reset::ResetWay;
+use crate::watchdog::WatchdogInfo;
 
 /// What the kernel found in the device tree. Register ranges are physical, `ranges` applied.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Found {
     pub psci: Option<Conduit>,
     /// The timers of each core: the timer node's `interrupts`, second to fourth entry.
     pub timers: Option<Ticks>,
+    /// The watchdog, or a bus that may have one.
+    pub watchdog: Option<WatchdogInfo>,
 }
 
 /// A console as the device tree describes it.
@@ -54,8 +58,21 @@ impl ConsoleKind {
 /// An interrupt controller as the device tree describes it; to be mapped as device registers before it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GicInfo {
+    /// `arm,gic-400` and its like.
+    V2(V2Regions),
     /// `arm,gic-v3`.
     V3(V3Regions),
+}
+
+impl GicInfo {
+    /// All ranges of registers.
+    pub fn registers(&self) -> impl Iterator<Item = &Range<usize>> {
+        let (distributor, others) = match self {
+            GicInfo::V2(regions) => (&regions.distributor, core::slice::from_ref(&regions.interface)),
+            GicInfo::V3(regions) => (&regions.distributor, &regions.redistributors[..]),
+        };
+        core::iter::once(distributor).chain(others).filter(|range| !range.is_empty())
+    }
 }
 
 /// Memory which is RAM and yet not fit for the persistent region.

@@ -12,6 +12,9 @@ pub trait Console: Sync {
     /// take a byte in time gets none any more.
     fn write_unlocked(&self, bytes: &[u8]);
 
+    /// Runs something as [`Console::write`] writes: under the lock, with ordinary interrupts masked.
+    fn while_locked(&self, run: &mut dyn FnMut());
+
     /// Waits, bounded, until everything has left the line.
     fn flush(&self);
 

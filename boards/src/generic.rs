@@ -23,6 +23,6 @@ impl Board for Generic {
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {
-        &[ResetWay::PsciWarm, ResetWay::Psci]
+        &[ResetWay::PsciWarm, ResetWay::Psci, ResetWay::Watchdog]
     }
 }

@@ -8,13 +8,15 @@
 //! | file | what |
 //! |---|---|
 //! | `board` | the seam: what a board answers |
-//! | `virt`, `generic` | the boards |
+//! | `virt`, `rpi4`, `generic` | the boards |
 //! | `console`, `pl011` | where bytes go, and by which chip |
 //! | `reset` | ways to reset, tried in order |
+//! | `watchdog` | one that counts is a way to reset, and the dead man of a panic; a file for each chip |
 //! | `stop` | means of stop, the best first |
 //!
 //! To add one: a file with its `Board`, a line in [`BOARDS`].
 #![no_std]
+#![cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the users of some drivers touch the machine"))]
 
 #[cfg(test)]
 extern crate std;
@@ -24,15 +26,18 @@ pub mod console;
 mod generic;
 mod pl011;
 pub mod reset;
+mod rpi4;
 pub mod stop;
 mod virt;
+pub mod watchdog;
 
 pub use board::{Board, ConsoleInfo, ConsoleKind, Found, GicInfo, MemoryQuirk};
 pub use console::{Console, ConsoleError};
 pub use reset::ResetWay;
+pub use watchdog::{WatchdogInfo, WatchdogKind};
 
 /// All boards that are known by name.
-pub static BOARDS: [&dyn Board; 1] = [&virt::Virt];
+pub static BOARDS: [&dyn Board; 2] = [&virt::Virt, &rpi4::Rpi4];
 
 /// Picks the board for a root node's `compatible`, most specific name first. A machine that nobody knows is generic.
 pub fn choose<'a>(compatible: impl IntoIterator<Item = &'a str>) -> &'static dyn Board {
@@ -48,9 +53,11 @@ mod tests {
 
     #[test]
     fn boards_are_chosen_by_compatible() {
-        let table: [(&[&str], &str); 4] = [
+        let table: [(&[&str], &str); 6] = [
             (&["linux,dummy-virt"], "QEMU virt"),
             (&["someone,thing", "linux,dummy-virt"], "QEMU virt"),
+            (&["raspberrypi,4-model-b", "brcm,bcm2711"], "Raspberry Pi 4"),
+            (&["raspberrypi,4-compute-module", "brcm,bcm2711"], "Raspberry Pi 4"),
             (&["someone,thing"], "generic"),
             (&[], "generic"),
         ];

@@ -110,6 +110,13 @@ impl Console for Pl011 {
         }
     }
 
+    fn while_locked(&self, run: &mut dyn FnMut()) {
+        irq::without_irqs(|| {
+            let _guard = self.lock.lock();
+            run();
+        });
+    }
+
     fn flush(&self) {
         if self.given_up.load(Ordering::Relaxed) {
             return;

@@ -4,6 +4,8 @@ use core::fmt;
 
 use arch::psci;
 
+use crate::watchdog;
+
 /// A way to reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetWay {
@@ -11,6 +13,8 @@ pub enum ResetWay {
     PsciWarm,
     /// PSCI SYSTEM_RESET.
     Psci,
+    /// The machine's watchdog.
+    Watchdog,
 }
 
 impl ResetWay {
@@ -20,6 +24,7 @@ impl ResetWay {
         match self {
             ResetWay::PsciWarm => "PSCI SYSTEM_RESET2 warm",
             ResetWay::Psci => "PSCI SYSTEM_RESET",
+            ResetWay::Watchdog => "watchdog",
         }
     }
 }
@@ -37,6 +42,8 @@ pub enum ResetError {
     NotOffered,
     /// The firmware was asked and came back.
     Refused(psci::Error),
+    /// It was told to, and nothing happened.
+    NoEffect,
 }
 
 impl fmt::Display for ResetError {
@@ -44,6 +51,7 @@ impl fmt::Display for ResetError {
         match self {
             ResetError::NotOffered => f.write_str("not offered"),
             ResetError::Refused(error) => write!(f, "refused: {error}"),
+            ResetError::NoEffect => f.write_str("nothing happened"),
         }
     }
 }
@@ -80,20 +88,25 @@ pub fn first_offered(ways: &[ResetWay], firmware: Option<&dyn Firmware>) -> Opti
 }
 
 fn is_offered(way: ResetWay, firmware: Option<&dyn Firmware>) -> bool {
-    firmware.is_some_and(|firmware| match way {
-        ResetWay::PsciWarm => firmware.has_reset2(),
-        ResetWay::Psci => true,
-    })
+    match way {
+        ResetWay::PsciWarm => firmware.is_some_and(Firmware::has_reset2),
+        ResetWay::Psci => firmware.is_some(),
+        ResetWay::Watchdog => watchdog::found().is_some(),
+    }
 }
 
 /// Resets the machine. Returns only when every way failed, after each was told to `failed`. Takes no lock and
 /// waits for nobody.
 pub fn reset(ways: &[ResetWay], firmware: Option<&dyn Firmware>, mut failed: impl FnMut(ResetWay, ResetError)) {
     for &way in ways {
-        let error = match (firmware.filter(|_| is_offered(way, firmware)), way) {
-            (None, _) => ResetError::NotOffered,
-            (Some(firmware), ResetWay::PsciWarm) => ResetError::Refused(firmware.reset2_warm()),
-            (Some(firmware), ResetWay::Psci) => ResetError::Refused(firmware.reset()),
+        let error = match (way, firmware) {
+            _ if !is_offered(way, firmware) => ResetError::NotOffered,
+            (ResetWay::PsciWarm, Some(firmware)) => ResetError::Refused(firmware.reset2_warm()),
+            (ResetWay::Psci, Some(firmware)) => ResetError::Refused(firmware.reset()),
+            _ => {
+                watchdog::reset();
+                ResetError::NoEffect
+            }
         };
         failed(way, error);
     }

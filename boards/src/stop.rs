@@ -8,6 +8,8 @@ use arch::nmi::Unavailable;
 /// The means of stop, by the names that `stop=` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
+    /// The timer of EL2, taken there.
+    El2,
     /// FEAT_NMI: an interrupt with superpriority.
     FeatNmi,
     /// FIQ.
@@ -19,22 +21,17 @@ pub enum Means {
 impl Means {
     /// All of them, the best first: those that a core cannot refuse, then those that cost critical sections least. Which of
     /// them a machine has is probed.
-    pub const ALL: [Means; 3] = [Means::FeatNmi, Means::Fiq, Means::PriorityMask];
+    pub const ALL: [Means; 4] = [Means::El2, Means::FeatNmi, Means::Fiq, Means::PriorityMask];
 
     /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Means::El2 => "el2",
             Means::FeatNmi => "feat-nmi",
             Means::Fiq => "fiq",
             Means::PriorityMask => "priority-mask",
         }
-    }
-
-    /// By its name on the command line.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|means| means.name() == name)
     }
 }
 
@@ -74,7 +71,9 @@ pub use target::{interrupt_controller, set_up};
 #[cfg(target_os = "none")]
 mod target {
     use arch::gic::Gic;
+    use arch::gic::v2::GicV2;
     use arch::gic::v3::GicV3;
+    use arch::nmi::el2::OwnEl2;
     use arch::nmi::timer::{Timer, Way};
     use arch::nmi::{self, StopMeans, Ticks, Unavailable};
     use spin::Once;
@@ -82,13 +81,16 @@ mod target {
     use super::{Means, StopError};
     use crate::board::{Found, GicInfo};
 
+    static GIC_V2: Once<GicV2> = Once::new();
     static GIC_V3: Once<GicV3> = Once::new();
+    static OWN_EL2: Once<OwnEl2> = Once::new();
     static TIMERS: [Once<Timer>; 3] = [const { Once::new() }; 3];
 
     /// The interrupt controller, once [`set_up`] has found it.
     #[must_use]
     pub fn interrupt_controller() -> Option<&'static dyn Gic> {
-        GIC_V3.get().map(|gic| gic as &dyn Gic)
+        let v3 = GIC_V3.get().map(|gic| gic as &dyn Gic);
+        v3.or(GIC_V2.get().map(|gic| gic as &dyn Gic))
     }
 
     /// Sets up the interrupt controller and the best means of stop that the machine has, or the forced one, on the boot
@@ -106,6 +108,9 @@ mod target {
     ) -> Result<&'static dyn StopMeans, StopError> {
         let gic: &'static dyn Gic = match &found.gic {
             None => return Err(StopError::NoInterruptController),
+            Some(GicInfo::V2(regions)) => {
+                GIC_V2.try_call_once(|| GicV2::new(regions.clone())).map_err(StopError::InterruptController)?
+            }
             Some(GicInfo::V3(regions)) => {
                 GIC_V3.try_call_once(|| GicV3::new(regions.clone())).map_err(StopError::InterruptController)?
             }
@@ -131,24 +136,12 @@ mod target {
     fn choose(means: Means, gic: &'static dyn Gic, ticks: Ticks) -> Result<&'static dyn StopMeans, Unavailable> {
         let timer = |way: Way| TIMERS[way as usize].call_once(|| Timer::new(way, gic, ticks));
         let means: &'static dyn StopMeans = match means {
+            Means::El2 => OWN_EL2.call_once(|| OwnEl2::new(gic, ticks)),
             Means::FeatNmi => timer(Way::FeatNmi),
             Means::Fiq => timer(Way::Fiq),
             Means::PriorityMask => timer(Way::PriorityMask),
         };
         nmi::choose(means)?;
         Ok(means)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn means_are_found_by_their_names() {
-        for means in Means::ALL {
-            assert_eq!(Means::from_name(means.name()), Some(means));
-        }
-        assert_eq!(Means::from_name("ipi"), None);
     }
 }

@@ -32,7 +32,7 @@ impl Board for Virt {
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {
-        &[ResetWay::PsciWarm, ResetWay::Psci]
+        &[ResetWay::PsciWarm, ResetWay::Psci, ResetWay::Watchdog]
     }
 
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

@@ -2,7 +2,7 @@
 //!
 //! Each step says what it found, and where it cannot go on, what to do about it.
 
-use crate::command_line::{self, Options};
+use crate::command_line::{self, Die, Options};
 use crate::device_tree::{EnableMethod, Tree, size_of, validate};
 use crate::ending::{self, Status, power_off};
 use crate::events::BootPhase;
@@ -10,7 +10,7 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, hardware, heap, life, lockup, measure, record, say, stop, trace};
+use crate::{console, die, hardware, heap, life, lockup, measure, record, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
@@ -82,6 +82,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
 
     let psci = found.psci.map(Psci::new);
     ending::prepare(ending::Means { board, psci, tick: found.timers.map(|ticks| ticks.ordinary) });
+    watchdog::take(&found, options.watchdog);
     if info.entry_el == 3 {
         unable(
             &"it was entered at EL3, with no firmware below it: no PSCI, no other cores, no reset. Start it as firmware \
@@ -89,6 +90,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
         );
     }
 
+    die::if_asked(&options, Die::PanicEarly);
     let region = memory(board, &found, &tree, &options);
     Machine { board, found, options, tree, psci, region }
 }
@@ -126,8 +128,12 @@ fn open_console(board: &'static dyn Board, found: &Found) {
 fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) {
     let model = tree.model().unwrap_or(b"?");
     say!("  board      {} ({})", board.name(), Escaped(model));
-    let conduit = found.psci.map_or("no PSCI", |conduit| conduit.name());
-    say!("  entry      EL{} at {:#x}, PSCI by {conduit}", info.entry_el, info.load_address);
+    let psci = found.psci.map_or(["no PSCI", ""], |conduit| ["PSCI by ", conduit.name()]);
+    say!("  entry      EL{} at {:#x}, {}{}", info.entry_el, info.load_address, psci[0], psci[1]);
+    // Names the ELF file whose symbols belong to the addresses below.
+    if let Some(build) = arch::image::build_id().first_chunk() {
+        say!("  build      {:08x}", u32::from_be_bytes(*build));
+    }
     let arguments = tree.bootargs();
     if !arguments.is_empty() {
         say!("  arguments  {}", Escaped(arguments));
@@ -175,13 +181,9 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
     if let Err(error) = arch::mmu::map_region(base..base + size) {
         unable(&format_args!("the region cannot be mapped: {error:?}"));
     }
-    if let Some(GicInfo::V3(regions)) = &found.gic {
-        let ranges =
-            core::iter::once(&regions.distributor).chain(&regions.redistributors).filter(|range| !range.is_empty());
-        for range in ranges {
-            if let Err(error) = arch::mmu::map_device(range.clone()) {
-                say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
-            }
+    for range in found.gic.iter().flat_map(GicInfo::registers) {
+        if let Err(error) = arch::mmu::map_device(range.clone()) {
+            say!("  warning    the interrupt controller at {:#x} cannot be mapped: {error:?}", range.start);
         }
     }
     let heap = match memblock.allocate(HEAP_SIZE, 4096, None) {
@@ -206,14 +208,8 @@ fn map(board: &dyn Board, found: &Found, memblock: &mut Memblock, region: &Regio
 
 /// Interrupts, the means of stop, and the ticks of this core.
 pub fn open_interrupts(machine: &Machine) {
-    let forced = match stop::forced(machine.options.stop) {
-        Ok(forced) => forced,
-        Err(name) => unable(&format_args!(
-            "stop={name}: this kernel has no such means yet; stop=auto takes the best that the machine has"
-        )),
-    };
     let passed_over = |means, why| log::debug!("stop={means}: {why}");
-    match boards::stop::set_up(&machine.found, forced, passed_over) {
+    match boards::stop::set_up(&machine.found, stop::forced(machine.options.stop), passed_over) {
         Ok(means) => {
             life::set_stop_means(stop::record_means(means.name()));
             say!("  stop by    {} (no IPI), tick every {} us", means.name(), machine.options.tick_us);

@@ -45,6 +45,14 @@ pub fn print(arguments: Arguments<'_>) {
     }
 }
 
+/// Prints without the console's lock: for a core that has stopped the others, any of which may have been holding it.
+pub fn print_unlocked(arguments: Arguments<'_>) {
+    if let Some(console) = get() {
+        // A console cannot fail.
+        let _ = boards::console::Unlocked(console).write_fmt(arguments);
+    }
+}
+
 /// Prints a line of the story.
 #[macro_export]
 macro_rules! say {

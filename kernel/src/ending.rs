@@ -1,6 +1,6 @@
 //! How a boot ends: the panic and exception handlers of the target, the reset, and powering off with a status.
 
-use crate::stop::{Others, begin_to_stop, end_ticks, park_for_good};
+use crate::stop::{self, Others, begin_to_stop, end_ticks, park_for_good};
 use crate::{console, events, life, lockup, panic as path, trace};
 use arch::core_local::this;
 use arch::exceptions::{Fatal, Frame, Hooks, Registers, backtrace};
@@ -64,6 +64,7 @@ pub fn power_off(status: Status) -> ! {
         let error = psci.system_off();
         console::print(format_args!("power off: the firmware refuses: {error:?}\n"));
     }
+    boards::watchdog::power_off();
     console::print(format_args!(
         "the end (status {}): this machine cannot be switched off by software\n",
         status as u32
@@ -117,9 +118,7 @@ fn before_reset() {
 
 /// Says which software-generated interrupts the controller knows of: none, since nothing here can send one.
 pub fn sgis() {
-    let Some(gic) = boards::stop::interrupt_controller() else { return };
-    let pending =
-        (0..arch::core_local::MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    let Some(pending) = stop::sgis() else { return };
     PanicConsole.write_line(format_args!("gic: SGIs pending or active on any core: {pending:#06x}"));
 }
 
@@ -145,6 +144,7 @@ impl Console for PanicConsole {
 
 /// Goes the panic path to its end.
 fn die(role: Role, what: &What<'_>) -> ! {
+    boards::watchdog::dead_man();
     end_ticks();
     if role == Role::Bystander && !begin_to_stop(what.core as usize) {
         park_for_good()
@@ -162,9 +162,10 @@ fn die(role: Role, what: &What<'_>) -> ! {
     });
     let others = Others::new();
     let at = |step: Step| {
+        crate::die::hang_at(step);
         if FAIL_IN_PANIC.load(Ordering::Relaxed) == step as u8 + 1 {
             FAIL_IN_PANIC.store(0, Ordering::Relaxed);
-            panic!("asked for by die=panic-in-panic");
+            panic!("asked for by die=panic-at-{}", step.name());
         }
     };
     let around = Around {
@@ -322,6 +323,7 @@ fn tick(id: IntId) {
         let number = TICKS.fetch_add(1, Ordering::Relaxed);
         let _ = trace::record(&events::Tick { number });
         lockup::watch();
+        crate::die::in_irq();
     } else {
         log::warn!("an interrupt that nobody asked for: {id}");
     }

@@ -1,9 +1,10 @@
 //! What the device tree says of the hardware, as the boards want to hear it.
 
 use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
+use arch::gic::v2::V2Regions;
 use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
 use arch::nmi::Ticks;
-use boards::{ConsoleInfo, ConsoleKind, Found, GicInfo};
+use boards::{ConsoleInfo, ConsoleKind, Found, GicInfo, WatchdogInfo, WatchdogKind};
 use core::ops::Range;
 
 /// Looks for everything that a board needs. What is malformed is told to `warn` and left out.
@@ -25,6 +26,7 @@ pub fn find<'a>(tree: &Tree<'a>, mut warn: impl FnMut(Malformed<'a>)) -> Found {
                 .map(|(stop, ordinary)| Ticks { stop, ordinary, hypervisor: interrupt(timer.hypervisor) });
         })
     }));
+    or_warn(watchdog(tree).map(|info| info.map(|info| found.watchdog = Some(info))));
     found
 }
 
@@ -36,14 +38,47 @@ fn console<'a>(tree: &Tree<'a>) -> Result<Option<ConsoleInfo>, Malformed<'a>> {
         return Ok(None);
     };
     let (Some(kind), Some(registers)) = (kind(&node), range(node.region(0)?)) else { return Ok(None) };
-    let clock = node.u32("clocks").and_then(|phandle| tree.node_by_phandle(phandle));
-    let clock_hz = clock.and_then(|clock| clock.u32("clock-frequency"));
-    Ok(Some(ConsoleInfo { kind, registers, clock_hz }))
+    Ok(Some(ConsoleInfo { kind, registers, clock_hz: clock_hz(tree, &node) }))
+}
+
+/// The frequency of a device's first clock, if that is one that the tree tells.
+fn clock_hz<'a>(tree: &Tree<'a>, node: &Node<'a>) -> Option<u32> {
+    let (phandle, _) = node.property("clocks")?.split_first_chunk()?;
+    tree.node_by_phandle(u32::from_be_bytes(*phandle))?.u32("clock-frequency")
+}
+
+/// The first watchdog that there is a driver for, else a PCI bus that may have one.
+fn watchdog<'a>(tree: &Tree<'a>) -> Result<Option<WatchdogInfo>, Malformed<'a>> {
+    let kind = |node: &Node<'a>| node.strings("compatible").find_map(WatchdogKind::from_compatible);
+    let find = |on_pci: bool| {
+        let is_one = |kind: WatchdogKind| (kind == WatchdogKind::Pci) == on_pci;
+        tree.find(|node| kind(node).is_some_and(is_one) && node.is_enabled())
+    };
+    let Some(node) = find(false).or_else(|| find(true)) else { return Ok(None) };
+    let (Some(kind), Some(registers)) = (kind(&node), range(node.region(0)?)) else { return Ok(None) };
+    let window = if kind == WatchdogKind::Pci { pci_window(&node) } else { 0..0 };
+    Ok(Some(WatchdogInfo { kind, registers, window, clock_hz: clock_hz(tree, &node) }))
+}
+
+/// The memory below 4 GiB of a PCI bus under the root, if the CPU has it at the same addresses; else nothing.
+fn pci_window(node: &Node<'_>) -> Range<usize> {
+    /// PCI Bus Binding, 2.2.1.1: non-relocatable, 32 bits of memory space, nothing else.
+    const MEMORY_32: u32 = 0x0200_0000;
+    /// Three cells on the bus, two for the CPU, two of size.
+    const ENTRY: usize = 28;
+    let number = |bytes: &[u8]| bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    let entries = node.property("ranges").unwrap_or_default().as_chunks::<ENTRY>().0;
+    let window = entries.iter().find_map(|entry| {
+        let (space, bus, cpu, size) = (&entry[..4], &entry[4..12], &entry[12..20], &entry[20..]);
+        let same = number(space) == u64::from(MEMORY_32) && bus == cpu;
+        same.then(|| number(cpu) as usize..number(cpu).saturating_add(number(size)) as usize)
+    });
+    window.unwrap_or(0..0)
 }
 
 /// The interrupt controller, if it is one that there is a driver for.
 fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
-    let Some(node) = tree.find_compatible(&["arm,gic-v3"]) else { return Ok(None) };
+    let Some(node) = tree.find_compatible(&["arm,gic-v3"]) else { return gic_v2(tree) };
     let Some(distributor) = range(node.region(0)?) else { return Ok(None) };
     let regions = node.u32("#redistributor-regions").unwrap_or(1) as usize;
     let mut redistributors = [const { 0..0 }; V3_REGIONS_MAX];
@@ -54,6 +89,14 @@ fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
     }
     let stride = node.number("redistributor-stride").and_then(|stride| usize::try_from(stride).ok());
     Ok(Some(GicInfo::V3(V3Regions { distributor, redistributors, stride: stride.filter(|stride| *stride > 0) })))
+}
+
+/// The older interrupt controller, whose CPU interface is in memory too.
+fn gic_v2<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
+    const NAMES: [&str; 4] = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,cortex-a9-gic"];
+    let Some(node) = tree.find_compatible(&NAMES) else { return Ok(None) };
+    let registers = range(node.region(0)?).zip(range(node.region(1)?));
+    Ok(registers.map(|(distributor, interface)| GicInfo::V2(V2Regions { distributor, interface })))
 }
 
 fn range(region: crate::device_tree::Region) -> Option<Range<usize>> {

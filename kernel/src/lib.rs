@@ -33,6 +33,8 @@ pub mod boot;
 #[cfg(target_os = "none")]
 pub mod console;
 #[cfg(target_os = "none")]
+pub mod die;
+#[cfg(target_os = "none")]
 pub mod ending;
 #[cfg(target_os = "none")]
 mod heap;
@@ -56,5 +58,7 @@ pub mod take_over;
 pub mod tell;
 #[cfg(target_os = "none")]
 pub mod trace;
+#[cfg(target_os = "none")]
+mod watchdog;
 #[cfg(target_os = "none")]
 pub mod work;

@@ -9,7 +9,8 @@
 mod target {
     use arch::entry::BootInfo;
     use kernel::boot::{self, phase};
-    use kernel::{ending, measure, nest, take_over, tell, work};
+    use kernel::command_line::Die;
+    use kernel::{die, ending, measure, nest, take_over, tell, work};
 
     /// Called by the entry code on the boot core: MMU on, its own stack, everything masked.
     #[unsafe(no_mangle)]
@@ -17,6 +18,9 @@ mod target {
         let machine = boot::discover(info);
         let taken = take_over::take_over(info, &machine);
         phase(1, "region taken over");
+        if taken.boots_before == 0 {
+            die::if_asked(&machine.options, Die::PanicBeforeCores);
+        }
         if machine.options.measure {
             measure::report();
         }

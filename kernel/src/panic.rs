@@ -135,10 +135,12 @@ pub fn run<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(
     let mut next = match role {
         Role::Bystander => return path.bystander(),
         Role::First => {
-            progress.figures.entry_ns.store(what.entry_ns, Ordering::Relaxed);
+            progress.figures.begin(what.entry_ns);
             Some(Step::Stop)
         }
         Role::Nested(number) => {
+            // If the first one did not come so far as to be here: its message panicked while it was formatted.
+            progress.figures.begin(what.entry_ns);
             if number <= NOTED_MAX {
                 path.note(number);
             }

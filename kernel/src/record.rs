@@ -1,5 +1,7 @@
 //! The workload: numbered events on every core, of the sizes and at the pace that the command line asks for.
 
+use crate::command_line::{Die, Others};
+use crate::die::{self, others};
 use crate::events::Work;
 use crate::trace;
 use arch::core_local::{MAX_CORES, this};
@@ -94,9 +96,9 @@ pub struct Orders {
     /// The core that ends the boot when all have recorded enough.
     pub ends_on: usize,
     /// How it ends.
-    pub end: fn() -> !,
-    /// The others go on until they are stopped; or else they come to rest when they have recorded enough.
-    pub go_on: bool,
+    pub die: Die,
+    /// What the others do then.
+    pub others: Others,
 }
 
 /// Lets all cores begin, this one included.
@@ -122,10 +124,11 @@ fn work() -> ! {
     let enough = orders.workload.events;
     if core == orders.ends_on {
         orders.workload.run(|done| done >= enough && all_have(orders.cores, enough));
-        (orders.end)()
+        die::end(orders)
     }
-    orders.workload.run(|done| done >= enough && !orders.go_on);
-    rest()
+    // They go on until they are stopped, or told to do something else.
+    orders.workload.run(|done| done >= enough && (orders.die == Die::None || others::is_given()));
+    others::obey()
 }
 
 /// Stands still, and answers its ticks.

@@ -1,23 +1,25 @@
 //! The stop: one word that a panicking core raises, and what each other core does when its own tick finds it.
 
 use crate::events::{self, CoreStop};
-use crate::{life, nest, trace};
+use crate::{die, life, nest, trace};
 use arch::core_local::{MAX_CORES, this};
 use arch::exceptions::{Frame, Registers};
+use arch::nmi::STOP_WORD;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 use ring::format::{Geometry, LINE_SIZE, tail_line};
 use ring::records::{Masked, StopMeans, StopOutcome, StopRecord};
 use ring::seams::{Clock, Persist, StopOthers};
 
-/// The stop word: what a tick does beside being one.
-static STOP: AtomicU8 = AtomicU8::new(GO_ON);
-/// Nothing.
-const GO_ON: u8 = 0;
+/// The stop word says what a tick does beside being one: nothing.
+const GO_ON: u32 = 0;
 /// Its core stands still for good: somebody panics.
-const STAND_STILL: u8 = 1;
+const STAND_STILL: u32 = 1;
 /// It is the NMI of the test of nesting, on the only core that runs.
-const LENT: u8 = 2;
+const LENT: u32 = 2;
+
+/// It is the NMI in which a core dies, as the command line wants it.
+const LETHAL: u32 = 3;
 
 /// Cores that stand still for good.
 static PARKED: [AtomicBool; MAX_CORES] = [const { AtomicBool::new(false) }; MAX_CORES];
@@ -40,10 +42,10 @@ const OVERDUE_MS: u64 = 100;
 /// Called by every core's tick, as an NMI.
 #[inline]
 pub fn check(frame: &Frame) {
-    // Acquire: pairs with the release in `request`; nothing before the stop word is needed, but nothing later either.
-    match STOP.load(Ordering::Acquire) {
+    match STOP_WORD.get() {
         GO_ON => {}
         LENT => nest::arrive(frame),
+        LETHAL => die::in_nmi(),
         _ => stand_still(frame),
     }
 }
@@ -51,10 +53,15 @@ pub fn check(frame: &Frame) {
 /// Lends the tick to [`nest`] while `test` runs. No other core runs yet, so nobody can ask for a stop meanwhile but this
 /// core itself, by a panic; that one stays.
 pub fn lend_tick<R>(test: impl FnOnce() -> R) -> R {
-    STOP.store(LENT, Ordering::Relaxed);
+    STOP_WORD.set(LENT);
     let result = test();
-    let _ = STOP.compare_exchange(LENT, GO_ON, Ordering::Relaxed, Ordering::Relaxed);
+    STOP_WORD.change(LENT, GO_ON);
     result
+}
+
+/// Every stop tick asks [`die`] from now on, until somebody panics.
+pub fn make_tick_lethal() {
+    STOP_WORD.set(LETHAL);
 }
 
 /// A core begins to stop: from now on nobody gives it up. False when somebody has: then it leaves the region alone.
@@ -113,9 +120,22 @@ pub fn end_ticks() {
     arch::nmi::end_ticks();
 }
 
+/// Software-generated interrupts that a core knew of when it came to stand still, one bit each.
+static SGIS: AtomicU16 = AtomicU16::new(0);
+
+/// The software-generated interrupts that the interrupt controller knows of, on this core and on those that stand still (with a
+/// GICv2 only the core itself can see its own), one bit each.
+#[must_use]
+pub fn sgis() -> Option<u16> {
+    let gic = boards::stop::interrupt_controller()?;
+    let pending = (0..MAX_CORES).filter_map(|core| gic.pending_sgis(core)).fold(0, |all, core| all | core);
+    Some(SGIS.fetch_or(pending, Ordering::Relaxed) | pending)
+}
+
 /// Says that this core stands still, and does.
 pub fn park_for_good() -> ! {
     end_ticks();
+    let _ = sgis();
     if let Some(parked) = PARKED.get(this().index()) {
         // Release: whoever sees it sees what this core wrote before.
         parked.store(true, Ordering::Release);
@@ -134,11 +154,11 @@ pub fn stands_still(core: usize) -> bool {
 fn masked(registers: &Registers) -> Masked {
     /// PSTATE.I.
     const IRQ: u64 = 1 << 7;
-    /// PSTATE.I and PSTATE.F.
-    const IRQ_AND_FIQ: u64 = 0b11 << 6;
+    /// PSTATE.A, PSTATE.I and PSTATE.F. The last alone says nothing: where no FIQ is used it is never opened.
+    const ALL: u64 = 0b111 << 6;
     let in_handler = this().irq_depth() > 0;
-    // An exception masks both; a handler of ordinary interrupts is no more than that.
-    if registers.pstate & IRQ_AND_FIQ == IRQ_AND_FIQ && !in_handler {
+    // An exception masks them all; a handler of ordinary interrupts is no more than that.
+    if registers.pstate & ALL == ALL && !in_handler {
         return Masked::All;
     }
     let by_priority = arch::irq::masked().priority_mask.is_some_and(|mask| mask <= arch::gic::MASK_ORDINARY);
@@ -168,8 +188,9 @@ impl Default for Others {
 
 impl StopOthers for Others {
     fn request(&self) {
-        // Release: what this core did before is done for whoever sees the word.
-        STOP.store(STAND_STILL, Ordering::Release);
+        // This core's own tick must not find the word.
+        end_ticks();
+        STOP_WORD.set(STAND_STILL);
     }
     fn is_running(&self, core: u32) -> bool {
         arch::core_local::CORES.get(core as usize).is_some_and(arch::core_local::CoreLocal::is_online)
@@ -200,17 +221,15 @@ pub fn record_means(name: &str) -> StopMeans {
 }
 
 /// The board's name for what the command line forces; `None` leaves the choice.
-///
-/// # Errors
-/// The word on the command line, for a means that this kernel does not have yet.
-pub fn forced(stop: crate::command_line::Stop) -> Result<Option<boards::stop::Means>, &'static str> {
+#[must_use]
+pub fn forced(stop: crate::command_line::Stop) -> Option<boards::stop::Means> {
     use crate::command_line::Stop;
-    let name = match stop {
-        Stop::Auto => return Ok(None),
-        Stop::PriorityMask => "priority-mask",
-        Stop::Fiq => "fiq",
-        Stop::FeatNmi => "feat-nmi",
-        Stop::El2 => "el2",
-    };
-    boards::stop::Means::from_name(name).map(Some).ok_or(name)
+    use boards::stop::Means;
+    match stop {
+        Stop::Auto => None,
+        Stop::PriorityMask => Some(Means::PriorityMask),
+        Stop::Fiq => Some(Means::Fiq),
+        Stop::FeatNmi => Some(Means::FeatNmi),
+        Stop::El2 => Some(Means::El2),
+    }
 }

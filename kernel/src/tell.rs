@@ -8,7 +8,7 @@ use crate::ending::{self, Status, power_off};
 use crate::plan::CrashLoop;
 use crate::region_memory::CpuCrc;
 use crate::take_over::{Taken, bank_bytes, repair_bank};
-use crate::{command_line, console, life, record, say};
+use crate::{command_line, console, die, life, record, say};
 use alloc::vec;
 use ring::records::BankState;
 use ring::recover::Bank;
@@ -33,8 +33,11 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         repair_bank(&machine.region, &taken.geometry, *number, record);
         let bytes = bank_bytes(&machine.region, &taken.geometry, *number);
         let Some(bank) = Bank::new(bytes, taken.geometry, *record, CpuCrc::new()) else { continue };
-        if machine.options.die == Die::PanicInDump && taken.boots_before == 1 {
-            panic!("asked for by die=panic-in-dump");
+        if taken.boots_before == 1 {
+            if machine.options.die == Die::PanicInRecovery {
+                die::reading(&bank);
+            }
+            die::if_asked(&machine.options, Die::PanicInDump);
         }
         // Only the console could fail, and it does not.
         let summary = dump(&bank, tail, &mut schema, &mut Stdout).unwrap_or_default();
@@ -86,8 +89,7 @@ pub fn crash_loop(machine: &Machine, crash_loop: CrashLoop) {
 
 /// The end of a boot that does not record.
 pub fn the_end(machine: &Machine, taken: &Taken, status: Status) -> ! {
-    let should_have_died = machine.options.cycles > 0
-        && matches!(machine.options.die, Die::Panic | Die::PanicInPanic | Die::Reset | Die::PanicInDump);
+    let should_have_died = machine.options.cycles > 0 && machine.options.die.leaves_a_crash();
     if should_have_died && taken.boots_before == u64::from(machine.options.cycles) && taken.crashes.is_empty() {
         say!("the boot before should have died, and the region knows of no crash");
         finish(machine, Status::Lost);

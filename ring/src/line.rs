@@ -1,4 +1,5 @@
 //! A checked line: 64 bytes that stand for themselves. Headers and tails are made of them ([`crate::format`]).
+//! Its functions are calls on purpose (`inline(never)`): they stand in many places, none of which is hot, and the image is small.
 
 use crate::check::{Crc32c, Table, seed};
 use crate::format::{LINE_CHECK, LINE_GENERATION, LINE_PAYLOAD, LINE_SIZE};
@@ -28,6 +29,7 @@ impl LineSeed {
         Self(seed(boot_id, domain))
     }
 
+    #[inline(never)]
     fn check(self, number: u32, bytes: &[u8]) -> u32 {
         Table.bytes(Table.u64(self.0, u64::from(number)), bytes)
     }
@@ -36,6 +38,7 @@ impl LineSeed {
 impl Line {
     /// A line whose payload is the first 56 of `bytes`, filled up with zeros.
     #[must_use]
+    #[inline(never)]
     pub fn of(bytes: &[u8]) -> Self {
         let mut line = Self::default();
         for (to, from) in line.bytes.iter_mut().zip(bytes) {
@@ -66,6 +69,7 @@ impl Line {
         self.put(&value.to_le_bytes())
     }
 
+    #[inline(never)]
     fn put(mut self, bytes: &[u8]) -> Self {
         let end = self.at + bytes.len();
         debug_assert!(end <= LINE_PAYLOAD, "a line's fields exceed its payload");
@@ -78,25 +82,28 @@ impl Line {
 
     /// Takes the next field.
     pub fn take_u8(&mut self) -> u8 {
-        self.take::<1>()[0]
+        self.take(1) as u8
     }
     /// Takes the next field.
     pub fn take_u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.take())
+        self.take(4) as u32
     }
     /// Takes the next field.
     pub fn take_u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.take())
+        self.take(8)
     }
 
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let value = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()).copied();
-        debug_assert!(value.is_some(), "a line's fields exceed its payload");
-        self.at += N;
-        value.unwrap_or([0; N])
+    /// The next field of so many bytes, at most 8.
+    #[inline(never)]
+    fn take(&mut self, size: usize) -> u64 {
+        let field = self.bytes.get(self.at..self.at + size);
+        debug_assert!(field.is_some(), "a line's fields exceed its payload");
+        self.at += size;
+        field.unwrap_or_default().iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
     /// Writes the line at `at`, as number `number` of its page or tail.
+    #[inline(never)]
     pub fn store<M: Memory>(&self, memory: &M, at: u64, seed: LineSeed, number: u32, generation: u32) {
         for (i, word) in self.whole(seed, number, generation).into_iter().enumerate() {
             memory.store_u64(at + 8 * i as u64, word);
@@ -127,6 +134,7 @@ impl Line {
 
     /// Reads line `number` at `at` of `bytes`, with its generation; `None` where it does not verify or lies outside.
     #[must_use]
+    #[inline(never)]
     pub fn load(bytes: &[u8], at: u64, seed: LineSeed, number: u32) -> Option<(Self, u32)> {
         let start = usize::try_from(at).ok()?;
         let whole = bytes.get(start..)?.first_chunk::<{ LINE_SIZE as usize }>()?;
@@ -140,6 +148,7 @@ impl Line {
 }
 
 /// Writes `bytes` over consecutive lines, `number..number + lines`, filled up with zeros; what does not fit is cut off.
+#[inline(never)]
 pub fn store_text<M: Memory>(memory: &M, at: u64, seed: LineSeed, number: u32, lines: u32, bytes: &[u8]) {
     let mut chunks = bytes.chunks(LINE_PAYLOAD);
     for i in 0..lines {
@@ -150,6 +159,7 @@ pub fn store_text<M: Memory>(memory: &M, at: u64, seed: LineSeed, number: u32, l
 
 /// Reads consecutive lines into `out`, up to the first zero byte; a lost line becomes as many `?`. Returns the text's
 /// bytes, which are not trusted in any way.
+#[inline(never)]
 pub fn load_text<'o>(bytes: &[u8], at: u64, seed: LineSeed, number: u32, lines: u32, out: &'o mut [u8]) -> &'o [u8] {
     let mut used = 0;
     'lines: for i in 0..lines {

@@ -1,4 +1,4 @@
-//! Down to EL1 from wherever the boot loader left the core, and the few instructions that stay behind at EL2.
+//! Down to EL1 from wherever the boot loader left the core. What stays behind at EL2 is in `nmi/el2/vectors.rs`.
 //!
 //! Values that reset does not define are all written: a core comes from firmware, from a boot loader or from
 //! nothing at all.
@@ -26,10 +26,6 @@ const SCR_EL3_FGTEN: u64 = 1 << 27;
 const SCR_EL3_HXEN: u64 = 1 << 38;
 /// ICC_SRE_EL2/EL3: system registers, no bypass, lower levels may have them.
 const ICC_SRE_ALL: u64 = 0xf;
-
-/// HVC function of the part at EL2: take over with the vectors in x1. Everything else answers "not supported".
-/// A number from the range of vendor-specific hypervisor services (SMC calling convention, DEN0028).
-pub const HVC_REPLACE_VECTORS: u64 = 0xc600_a601;
 
 global_asm!(
     r#"
@@ -87,6 +83,10 @@ from_el3:
     eret
 
 from_el2:
+    msr     spsel, #1
+    mov     x0, #0              // the part that stays at EL2 has no block yet (nmi/el2.rs)
+    mov     sp, x0
+    msr     cnthp_ctl_el2, xzr
     ldr     x0, ={sctlr_el2}
     msr     sctlr_el2, x0
     ldr     x0, ={hcr}
@@ -143,35 +143,6 @@ from_el2:
     msr     spsr_el2, x0
     msr     elr_el2, x30
     eret
-
-// What stays at EL2: it answers HVC from EL1 and parks the core on anything else.
-    .balign 2048
-el2_vectors:
-    .rept 8
-1:  wfi
-    b       1b
-    .balign 128
-    .endr
-    msr     tpidr_el2, x2       // synchronous, from EL1 in AArch64
-    mrs     x2, esr_el2
-    lsr     x2, x2, #26
-    cmp     x2, #{ec_hvc64}
-2:  b.ne    2b
-    ldr     x2, ={replace}
-    cmp     x0, x2
-    mov     x0, #-1             // not supported (SMCCC)
-    b.ne    3f
-    msr     vbar_el2, x1
-    isb
-    mov     x0, #0
-3:  mrs     x2, tpidr_el2
-    eret
-    .balign 128
-    .rept 7
-1:  wfi
-    b       1b
-    .balign 128
-    .endr
     .ltorg
     .popsection
 "#,
@@ -186,6 +157,4 @@ el2_vectors:
     hcr = const HCR_EL1_IS_AARCH64,
     cptr = const CPTR_EL2_NO_TRAPS,
     cnthctl = const CNTHCTL_EL1_TIMER,
-    ec_hvc64 = const 0x16u64,
-    replace = const HVC_REPLACE_VECTORS,
 );

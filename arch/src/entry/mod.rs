@@ -16,7 +16,6 @@ mod drop;
 mod head;
 pub(crate) mod secondary;
 
-pub use drop::HVC_REPLACE_VECTORS;
 pub(crate) use drop::SCTLR_EL1_OFF;
 
 /// First word of a flattened device tree, big endian (devicetree specification 5.2).

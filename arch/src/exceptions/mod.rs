@@ -17,7 +17,7 @@ pub use frame::{Frame, Registers};
 #[cfg(target_os = "none")]
 pub use backtrace::backtrace_here;
 #[cfg(target_os = "none")]
-pub(crate) use report::{fatal, interrupt, last_resort, unexpected};
+pub(crate) use report::{fatal, injected, interrupt, last_resort, unexpected};
 #[cfg(target_os = "none")]
 pub use report::{hooks, set_early_console, set_hooks};
 
@@ -35,6 +35,8 @@ pub enum Fatal {
     /// No ordinary tick for longer than the patience of `nmi::Ticking`: the core spins with interrupts masked, or in a
     /// handler. Told by its stop tick.
     LockUp,
+    /// Something that our part at EL2 traps and does not know.
+    Trap,
     /// An interrupt on a line that the means of stop does not use.
     UnexpectedInterrupt,
 }
@@ -46,6 +48,7 @@ impl core::fmt::Display for Fatal {
             Fatal::SError => "SError",
             Fatal::LowerLevel => "exception from a lower level",
             Fatal::LockUp => "locked up: no ordinary interrupt came through for too long",
+            Fatal::Trap => "trapped to EL2",
             Fatal::UnexpectedInterrupt => "unexpected interrupt",
         })
     }

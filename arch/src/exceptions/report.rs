@@ -96,6 +96,19 @@ fn print(out: &mut EarlyConsole, frame: &Frame, why: Fatal) -> fmt::Result {
     Ok(())
 }
 
+/// Called by the vectors on a core that EL2 made go on there, for good, everything masked.
+pub(crate) extern "C" fn injected(frame: &mut Frame, why: u64) -> ! {
+    if let Some(hooks) = hooks() {
+        match why {
+            // It finds the stop word, and does not come back.
+            0 => hooks.nmi_tick(frame),
+            1 => hooks.fatal(frame, Fatal::LockUp),
+            _ => hooks.fatal(frame, Fatal::Trap),
+        }
+    }
+    cores::park()
+}
+
 /// Called by the vectors when `fatal` faulted several times over.
 pub(crate) extern "C" fn last_resort() -> ! {
     match hooks() {

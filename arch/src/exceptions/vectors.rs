@@ -175,6 +175,38 @@ fatal:                          // x1: which vector
     mov     x0, sp
     bl      {fatal}
     b       restore
+// EL2 makes a core go on here, for good: everything masked, registers as they were, TPIDR_EL1 and VBAR_EL1 right,
+// SP_EL1 anything.
+    .macro  injection name, value
+    .global \name
+\name:
+    msr     tpidrro_el0, x0
+    mrs     x0, tpidr_el1
+    stp     x1, x2, [x0, #{scratch}]
+    mov     x1, #\value
+    b       injected
+    .endm
+
+    injection injected_stop, 0
+    injection injected_hang, 1
+    injection injected_trap, 2
+injected:
+    str     x3, [x0, #({scratch} + 16)]
+    mov     x2, sp
+    ldr     x3, [x0, #{emergency_top}]
+    sub     x3, x3, x2          // as for what is fatal
+    cmp     x3, #{emergency_room}
+    b.ls    1f
+    ldr     x3, [x0, #{emergency_top}]
+    mov     sp, x3
+1:  ldr     x3, [x0, #({scratch} + 16)]
+    sub     sp, sp, #{frame}
+    save
+    mrs     x3, esr_el1
+    stp     x3, xzr, [sp, #{esr}]
+    mov     x0, sp
+    bl      {injected}
+
 2:  cmp     w3, #{depth_end}    // the handler of fatal exceptions faults again and again
     b.ls    4f
 3:  wfi
@@ -202,5 +234,6 @@ fatal:                          // x1: which vector
     sp_el1 = const SP_EL1,
     interrupt = sym super::interrupt,
     fatal = sym super::fatal,
+    injected = sym super::injected,
     last_resort = sym super::last_resort,
 );

@@ -7,6 +7,7 @@
 use core::fmt;
 use core::ops::Range;
 
+pub mod v2;
 pub mod v3;
 
 /// Priority of the tick that looks for the stop word. Lower numbers are more urgent.
@@ -234,6 +235,9 @@ pub trait Gic: Sync {
     /// The software-generated interrupts that are pending or active on a core, one bit each; `None` if it was not set up.
     /// Nothing here sends any: not 0 means that somebody else did.
     fn pending_sgis(&self, core: usize) -> Option<u16>;
+
+    /// Where the registers of a core's CPU interface are; 0 where they are system registers.
+    fn interface_address(&self) -> usize;
 
     /// How a critical section masks ordinary interrupts if the tick is one of high priority.
     fn masking(&self) -> crate::irq::Masking;

@@ -270,6 +270,10 @@ impl Gic for GicV3 {
         Some((bits & SGI_BITS) as u16)
     }
 
+    fn interface_address(&self) -> usize {
+        0
+    }
+
     fn masking(&self) -> Masking {
         Masking::PriorityMaskV3
     }

@@ -21,6 +21,8 @@ use crate::irq::{Gate, Masking};
 
 pub use crate::gic::Line;
 
+#[cfg(target_os = "none")]
+pub mod el2;
 pub mod timer;
 
 /// Why a means of stop does not work on a machine.
@@ -103,7 +105,7 @@ pub trait StopMeans: Sync {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{choose, current, end_ticks, set_patience, start_ticks};
+pub use target::{STOP_WORD, StopWord, choose, current, end_ticks, set_patience, start_ticks};
 #[cfg(target_os = "none")]
 pub(crate) use target::{ordinary, ordinary_tick, stop_tick};
 
@@ -130,8 +132,43 @@ mod target {
 
     /// Period of the tick that proves a means, as a part of a second.
     const PROOF_PERIOD: u64 = 10_000;
-    /// How many of these periods it may take.
-    const PROOF_PERIODS_MAX: u64 = 1000;
+    /// How many of these periods it may take. A loaded host holds an emulated core back for more than a hundred milliseconds;
+    /// a means that is there must not be passed over for that.
+    const PROOF_PERIODS_MAX: u64 = 10_000;
+
+    /// The word that stops the cores: 0, or what their stop ticks are to do. In lines of its own, because a part at EL2 reads it
+    /// past the caches.
+    #[repr(C, align(128))]
+    #[derive(Debug)]
+    pub struct StopWord(AtomicU32);
+
+    /// The stop word.
+    pub static STOP_WORD: StopWord = StopWord(AtomicU32::new(0));
+
+    impl StopWord {
+        /// Reads it, as a stop tick.
+        #[inline(always)]
+        #[must_use]
+        pub fn get(&self) -> u32 {
+            // Acquire: pairs with `set`; nothing of what follows comes before.
+            self.0.load(Ordering::Acquire)
+        }
+
+        /// Writes it, down to where every observer finds it.
+        pub fn set(&self, value: u32) {
+            // Release: what this core did before is done for whoever sees the word.
+            self.0.store(value, Ordering::Release);
+            let start = core::ptr::from_ref(self).addr();
+            crate::cache::clean_to_poc(start..start + size_of::<Self>());
+        }
+
+        /// Writes it if it is still what it was.
+        pub fn change(&self, from: u32, to: u32) {
+            if self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                self.set(to);
+            }
+        }
+    }
 
     /// Chooses the means for this boot, makes the boot core ready for it, and proves it. Once, on the boot core, with its
     /// hooks set and everything masked, before the others are started; they call [`StopMeans::prepare_core`] of

@@ -52,6 +52,7 @@ impl StopMeans for Timer {
         match (self.way, self.gic.masking()) {
             (Way::Fiq, _) => "FIQ",
             (Way::FeatNmi, _) => "FEAT_NMI",
+            (Way::PriorityMask, Masking::PriorityMaskV2) => "GICv2 priority mask",
             (Way::PriorityMask, _) => "GICv3 priority mask",
         }
     }
@@ -258,6 +259,9 @@ mod tests {
         }
         fn pending_sgis(&self, _: usize) -> Option<u16> {
             Some(0)
+        }
+        fn interface_address(&self) -> usize {
+            0
         }
         fn masking(&self) -> Masking {
             Masking::PriorityMaskV3

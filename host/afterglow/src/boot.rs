@@ -1,6 +1,7 @@
 //! `afterglow boot`: a kernel under QEMU, its console on this terminal, its exit status as ours. Cargo's runner.
 
 use crate::OWN_FAILURE;
+use crate::symbols::{Annotator, Symbols};
 use crate::terminal::Filter;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -59,25 +60,29 @@ pub(crate) struct Boot {
     #[arg(long, default_value_t = 60)]
     timeout: u64,
 
-    /// A device tree instead of QEMU's own
+    /// A device tree instead of the board's
     #[arg(long, value_name = "DTB", conflicts_with_all = ["overlay", "region", "no_region"])]
     dtb: Option<PathBuf>,
 
-    /// An overlay on QEMU's device tree instead of the one that reserves the region
+    /// An overlay on the board's device tree instead of the one that reserves the region
     #[arg(long, value_name = "DTSO", conflicts_with_all = ["region", "no_region"])]
     overlay: Option<PathBuf>,
 
-    /// The region, at another place [default: 0x50000000:8M on virt]
+    /// The region, at another place [default: 0x50000000:8M on virt, 0xb000000:8M on raspi4b]
     #[arg(long, value_name = "BASE:SIZE", value_parser = parse_region, conflicts_with = "no_region")]
     region: Option<(u64, u64)>,
 
-    /// QEMU's device tree as it is, without a region
+    /// The board's device tree as it is, without a region
     #[arg(long)]
     no_region: bool,
 
     /// Counts instructions instead of time, each 2^N ns: every run is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
+
+    /// Leaves addresses as they are, without the functions and lines that they are of
+    #[arg(long)]
+    no_symbols: bool,
 
     /// Waits for a debugger before the first instruction, for as long as it takes
     #[arg(long)]
@@ -130,9 +135,9 @@ impl Boot {
         machine = match (&self.dtb, &self.overlay, self.region) {
             (Some(dtb), _, _) => machine.devicetree_file(dtb),
             (_, Some(overlay), _) => machine.overlay(Overlay::load(overlay)?),
-            (_, _, Some((base, size))) => machine.overlay(Overlay::region(base, size)),
-            _ if self.no_region || board != Board::Virt => machine,
-            _ => machine.overlay(Overlay::virt_region()),
+            (_, _, Some((base, size))) => machine.overlay(Overlay::region_at(board, base, size)),
+            _ if self.no_region => machine,
+            _ => machine.overlay(Overlay::region_of(board)),
         };
         if self.gdb {
             machine = machine.extra(["-S", "-gdb", &format!("tcp:{DEBUGGER}")]);
@@ -143,14 +148,17 @@ impl Boot {
     /// Shows the console until the end. If nobody reads it any more, the machine ends with us.
     fn show(&self, mut running: Running) -> Result<ExitCode> {
         let mut filter = Filter::default();
+        // An Image has none, and a kernel without them boots as well.
+        let mut symbols = Annotator::new(if self.no_symbols { None } else { Symbols::load(&self.kernel).ok() });
         let mut out = std::io::stdout().lock();
         let mut show = |text: String| {
             out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("nobody reads what is shown")
         };
         while let Some(bytes) = running.bytes() {
-            show(filter.pass(&bytes))?;
+            show(symbols.pass(&filter.pass(&bytes)))?;
         }
-        show(filter.finish())?;
+        let rest = symbols.pass(&filter.finish());
+        show(rest + &symbols.finish())?;
         let outcome = running.wait()?;
         for line in outcome.errors.lines() {
             eprintln!("{}", Filter::default().pass(line.as_bytes()));

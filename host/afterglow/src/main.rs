@@ -2,6 +2,7 @@
 
 mod boot;
 mod size;
+mod symbols;
 mod terminal;
 
 use anyhow::Result;
@@ -23,6 +24,7 @@ struct Cli {
 enum Command {
     Boot(boot::Boot),
     Size(size::Size),
+    Symbols(symbols::Symbolise),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
         Command::Size(size) => size.run(),
+        Command::Symbols(symbolise) => symbolise.run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("afterglow: {}", chain(&error));

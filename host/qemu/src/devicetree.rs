@@ -1,10 +1,12 @@
-//! The device tree that a machine starts with: QEMU's own, and an overlay that adds the persistent region to it.
+//! The device tree that a machine starts with: QEMU's own, or the one that Linux has for the board, and an overlay that adds
+//! the persistent region to it.
 //!
-//! QEMU dumps its tree with the machine options of the later run, dtc compiles the overlay, fdtoverlay applies it. The
-//! result stays in the cache under what it was made of, so that the next run has it at once.
+//! QEMU dumps its tree with the machine options of the later run; for a board that it has none for there is a file. dtc
+//! compiles the overlay, fdtoverlay applies it. The result stays in the cache under what it was made of, so that the next run
+//! has it at once.
 
-use crate::machine::Machine;
-use crate::{cache, installation, process};
+use crate::machine::{Board, Machine};
+use crate::{cache, installation, process, workspace};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs;
@@ -24,11 +26,52 @@ impl Overlay {
         Self::from_source(include_str!("../../../boards/overlays/virt-region.dtso"))
     }
 
+    /// The one of boards/overlays that gives a Raspberry Pi 4 its region: 8 MiB at 0x0b000000.
+    #[must_use]
+    pub fn rpi4_region() -> Self {
+        Self::from_source(include_str!("../../../boards/overlays/rpi4-region.dtso"))
+    }
+
+    /// The region that a board gets unless told otherwise.
+    #[must_use]
+    pub fn region_of(board: Board) -> Self {
+        match board {
+            Board::Virt => Self::virt_region(),
+            Board::Raspi4b => Self::rpi4_region(),
+        }
+    }
+
     /// A region of another place and size, in bytes, of a machine with two address and two size cells.
     #[must_use]
     pub fn region(base: u64, size: u64) -> Self {
+        Self::region_at(Board::Virt, base, size)
+    }
+
+    /// A region of another place and size, in bytes, written with the cells that the board's tree has.
+    #[must_use]
+    pub fn region_at(board: Board, base: u64, size: u64) -> Self {
         let cells = |value: u64| format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff);
-        Self::region_node(&format!("persistent-ring@{base:x}"), &format!("reg = <{} {}>;", cells(base), cells(size)))
+        let name = format!("persistent-ring@{base:x}");
+        match board {
+            Board::Virt => Self::region_node(&name, &format!("reg = <{} {}>;", cells(base), cells(size))),
+            Board::Raspi4b => Self::from_source(format!(
+                r#"/dts-v1/;
+/plugin/;
+/ {{
+    fragment@0 {{
+        target-path = "/reserved-memory";
+        __overlay__ {{
+            {name} {{
+                compatible = "afterglow,persistent-ring";
+                reg = <{} {size:#x}>;
+            }};
+        }};
+    }};
+}};
+"#,
+                cells(base)
+            )),
+        }
     }
 
     /// A node with these properties under `/reserved-memory`; the properties are source text. For nodes that are wrong.
@@ -81,7 +124,7 @@ impl Overlay {
 pub fn dumped(machine: &Machine) -> Result<PathBuf> {
     let arguments = machine.machine_arguments();
     let key = (machine.qemu()?.version(), &arguments);
-    cache::file(machine.board_name(), "dtb", &key, |path| {
+    cache::file(machine.board().name(), "dtb", &key, |path| {
         let mut command = Command::new(machine.qemu()?.path());
         let mut dump = OsString::from("dumpdtb=");
         dump.push(crate::words::option_value(path));
@@ -91,13 +134,24 @@ pub fn dumped(machine: &Machine) -> Result<PathBuf> {
     })
 }
 
-/// The device tree that QEMU makes for a machine, with an overlay.
+/// The device tree of a machine as it comes: QEMU's own, or the file for a board that QEMU has none for.
+///
+/// # Errors
+/// As [`dumped`].
+pub fn plain(machine: &Machine) -> Result<PathBuf> {
+    match machine.board() {
+        Board::Virt => dumped(machine),
+        Board::Raspi4b => Ok(workspace::root().join("kernel/tests/data/bcm2711-rpi-4-b.dtb")),
+    }
+}
+
+/// The device tree of a machine, with an overlay.
 ///
 /// # Errors
 /// As [`dumped`]; dtc or fdtoverlay is missing; the overlay is wrong, or does not fit the tree.
 pub fn with_overlay(machine: &Machine, overlay: &Overlay) -> Result<PathBuf> {
-    let tree = dumped(machine)?;
-    let name = format!("{}-overlay", machine.board_name());
+    let tree = plain(machine)?;
+    let name = format!("{}-overlay", machine.board().name());
     cache::file(&name, "dtb", &(&tree, overlay), |path| {
         let (source, compiled) = (path.with_extension("dtso"), path.with_extension("dtbo"));
         fs::write(&source, &overlay.source).context("the overlay cannot be written: free some space")?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub enum Board {
     /// QEMU's own: any core, any memory size, PSCI.
     Virt,
-    /// A Raspberry Pi 4: four Cortex-A72, no PSCI, its device tree comes from the user.
+    /// A Raspberry Pi 4: four Cortex-A72, no PSCI; its device tree is Linux's, from the kernel's test data.
     Raspi4b,
 }
 
@@ -70,7 +70,8 @@ pub enum Threads {
 /// The device tree that the machine starts with.
 #[derive(Clone, Debug)]
 enum Tree {
-    Qemus,
+    /// The board's, as it comes.
+    Boards,
     Overlay(Overlay),
     File(PathBuf),
     /// QEMU's own, but the kernel is handed something else.
@@ -122,7 +123,7 @@ impl Machine {
             secure: false,
             threads: Threads::Multi,
             kernel: Kernel::None,
-            tree: Tree::Qemus,
+            tree: Tree::Boards,
             append: String::new(),
             ram: None,
             qmp: false,
@@ -207,7 +208,7 @@ impl Machine {
         self
     }
 
-    /// QEMU's own device tree, with this overlay.
+    /// The board's device tree, with this overlay.
     #[must_use]
     pub fn overlay(mut self, overlay: Overlay) -> Self {
         self.tree = Tree::Overlay(overlay);
@@ -309,8 +310,8 @@ impl Machine {
         }
     }
 
-    pub(crate) fn board_name(&self) -> &'static str {
-        self.board.name()
+    pub(crate) fn board(&self) -> Board {
+        self.board
     }
 
     /// What decides how the machine's own device tree looks.
@@ -350,7 +351,10 @@ impl Machine {
         add(&["-semihosting-config", "enable=on,target=native"]);
         self.add_kernel(&mut arguments)?;
         match &self.tree {
-            Tree::Qemus | Tree::Handed(_) => {}
+            // QEMU hands over its own tree by itself, where it has one.
+            Tree::Boards if self.board == Board::Virt => {}
+            Tree::Boards => arguments.extend(["-dtb".into(), devicetree::plain(self)?.into()]),
+            Tree::Handed(_) => {}
             Tree::Overlay(overlay) => {
                 arguments.extend(["-dtb".into(), devicetree::with_overlay(self, overlay)?.into()]);
             }

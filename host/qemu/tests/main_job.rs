@@ -117,15 +117,6 @@ fn a_crash_during_the_dump_leaves_the_first_crash_to_be_told_again() {
 }
 
 #[test]
-fn a_panic_inside_the_panic_path_ends_in_the_reset_and_both_are_told() {
-    let outcome = run(&machine("die=panic-in-panic events=500 tail=2"), 0);
-    intact(&outcome, 1);
-    says(&outcome, "panic: in the panic path, core 0");
-    says(&outcome, "boot 1 panicked on core 0");
-    says(&outcome, "then, in the panic path (step wait): asked for by die=panic-in-panic at kernel/src/ending.rs:");
-}
-
-#[test]
 fn a_reset_without_a_panic_is_called_what_it_is() {
     let outcome = run(&machine("die=reset events=500 tail=2"), 0);
     says(&outcome, "boot 1 ended in a reset without a word");

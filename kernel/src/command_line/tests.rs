@@ -60,7 +60,9 @@ fn every_word_of_a_choice_is_understood_and_shown_as_itself() {
             assert_eq!(fmt::from_fn(|f| (entry.show)(&options, f)).to_string(), *word);
         }
     }
-    assert_eq!(Die::ALL.len(), 6);
+    for step in crate::panic::Step::ALL {
+        assert_eq!(quiet(&format!("die=panic-at-{}", step.name())).die.word(), format!("panic-at-{}", step.name()));
+    }
     for lines in ring::parity::CHOICES {
         assert_eq!(quiet(&format!("parity={lines}")).parity.lines(), lines);
     }

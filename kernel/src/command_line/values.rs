@@ -143,21 +143,32 @@ macro_rules! choices {
         impl $name {
             /// Every choice.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
-            /// The words that are understood.
-            pub(super) const EXPECTED: Expected = Expected::Words(&[$($word),+]);
+            /// The words that are understood, in the same order.
+            const WORDS: &[&str] = &[$($word),+];
+            pub(super) const EXPECTED: Expected = Expected::Words(Self::WORDS);
+
+            /// How it is written.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                Self::WORDS[self as usize]
+            }
         }
 
         impl Value for $name {
             fn parse(text: &[u8], _: Expected) -> Option<Self> {
-                $(if text == $word.as_bytes() { return Some(Self::$variant); })+
-                None
+                Self::ALL.get(position(Self::WORDS, text)?).copied()
             }
 
             fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word),+ })
+                f.write_str(self.word())
             }
         })+
     };
+}
+
+/// Which of the words a text is.
+fn position(words: &[&str], text: &[u8]) -> Option<usize> {
+    words.iter().position(|word| word.as_bytes() == text)
 }
 
 choices! {
@@ -213,20 +224,86 @@ choices! {
         El2 = "el2",
     }
 
-    /// How the workload ends.
+    /// How the workload ends, or where this boot dies before that.
     Die {
         /// In a panic.
         Panic = "panic",
         /// Not at all: it idles.
         None = "none",
-        /// In a panic; the next boot panics once more, while it dumps.
-        PanicInDump = "panic-in-dump",
-        /// In a panic, and another inside the panic path.
-        PanicInPanic = "panic-in-panic",
         /// In a reset, as if somebody pressed the button: nothing is stopped or cleaned.
         Reset = "reset",
+        /// In a clean reset.
+        Reboot = "reboot",
         /// In a clean power-off.
         PowerOff = "poweroff",
+        /// An index out of bounds.
+        Index = "index",
+        /// The heap is exhausted.
+        Heap = "heap",
+        /// A load from where nothing is mapped.
+        DataAbort = "data-abort",
+        /// A jump to where nothing is mapped.
+        InstructionAbort = "instruction-abort",
+        /// An undefined instruction.
+        Undefined = "undefined",
+        /// An exclusive load that is not aligned.
+        Alignment = "alignment",
+        /// A store to a device that is not there: an SError or, under QEMU, a synchronous external abort.
+        ExternalAbort = "external-abort",
+        /// A store into constants.
+        WriteRodata = "write-rodata",
+        /// A store into code.
+        WriteText = "write-text",
+        /// A jump into variables.
+        ExecData = "exec-data",
+        /// Recursion into the guard page of the thread stack.
+        OverflowThread = "overflow-thread",
+        /// The same of the IRQ stack, in the handler of an ordinary interrupt.
+        OverflowIrq = "overflow-irq",
+        /// The same of the NMI stack, in a stop tick that interrupts such a handler.
+        OverflowNmi = "overflow-nmi",
+        /// A panic in the handler of an ordinary interrupt.
+        PanicInIrq = "panic-in-irq",
+        /// A panic in a stop tick.
+        PanicInNmi = "panic-in-nmi",
+        /// A panic while an event is reserved and not committed.
+        PanicInEvent = "panic-in-event",
+        /// A panic whose message panics while it is formatted.
+        PanicInLog = "panic-in-log",
+        /// A panic under the console's lock.
+        PanicHoldingConsole = "panic-holding-console",
+        /// All cores panic at the same instant.
+        PanicEverywhere = "panic-everywhere",
+        /// A second panic when the stop word is about to be raised.
+        PanicAtStop = "panic-at-stop",
+        /// A second panic when the panic record is about to be written.
+        PanicAtRecord = "panic-at-record",
+        /// A second panic when the first lines are about to be said.
+        PanicAtSay = "panic-at-say",
+        /// A second panic when the others are about to be waited for.
+        PanicAtWait = "panic-at-wait",
+        /// A second panic when everything is about to be cleaned.
+        PanicAtClean = "panic-at-clean",
+        /// A second panic when the details are about to be told.
+        PanicAtTell = "panic-at-tell",
+        /// A second panic when the reset is about to be asked for.
+        PanicAtReset = "panic-at-reset",
+        /// A panic path that never ends.
+        HangInPanic = "hang-in-panic",
+        /// A panic before the region is looked for.
+        PanicEarly = "panic-early",
+        /// A panic when the region is taken over and the other cores are off.
+        PanicBeforeCores = "panic-before-cores",
+        /// A panic; the next boot panics once more, while it reads what is left of this one.
+        PanicInRecovery = "panic-in-recovery",
+        /// A panic; the next boot panics once more, while it dumps.
+        PanicInDump = "panic-in-dump",
+        /// The core spins with ordinary interrupts masked.
+        LockUp = "lock-up",
+        /// The core spins with all of DAIF masked.
+        LockUpAllMasked = "lock-up-all-masked",
+        /// All other cores spin with ordinary interrupts masked.
+        LockUpOthers = "lock-up-others",
     }
 
     /// What the cores do that do not end the workload, when it ends.
@@ -237,7 +314,7 @@ choices! {
         IrqHandler = "irq-handler",
         /// They spin with ordinary interrupts masked.
         Masked = "masked",
-        /// They spin with everything masked that a core can mask.
+        /// They spin with all of DAIF masked.
         AllMasked = "all-masked",
         /// One of them holds the console's lock and never lets go; the rest wait for it.
         Console = "console",
@@ -259,6 +336,14 @@ choices! {
         PowerOff = "poweroff",
         /// The machine stays as it is.
         Halt = "halt",
+    }
+}
+
+impl Die {
+    /// Whether the next boot has to find a crash.
+    #[must_use]
+    pub const fn leaves_a_crash(self) -> bool {
+        !matches!(self, Self::None | Self::Reboot | Self::PowerOff | Self::PanicEarly)
     }
 }
 

@@ -90,6 +90,15 @@ pub(super) struct Figures {
     pub(super) lines: AtomicU64,
 }
 
+impl Figures {
+    /// The panic began; the first beginning counts.
+    pub(super) fn begin(&self, entry_ns: u64) {
+        if self.entry_ns.load(Ordering::Relaxed) == 0 {
+            self.entry_ns.store(entry_ns, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Progress {
     /// Nobody panics yet.
     #[must_use]

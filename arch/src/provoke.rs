@@ -1,0 +1,83 @@
+//! Faults on purpose: what a kernel that tests its own end needs, and what no correct code does.
+//!
+//! SError is not among them: no access makes a core take one for sure. [`Fault::External`] does on most hardware, where a
+//! store is acknowledged before it has arrived; QEMU reports the same store as a synchronous external abort.
+
+use core::arch::asm;
+use core::sync::atomic::AtomicU32;
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A load from where nothing is mapped.
+    Load,
+    /// A jump to where nothing is mapped.
+    Jump,
+    /// An instruction that there is not.
+    Undefined,
+    /// An exclusive load across a boundary of 16 bytes.
+    Misaligned,
+    /// A store to a device that is not there.
+    External,
+    /// A store into the kernel's constants.
+    Constants,
+    /// A store into the kernel's code.
+    Code,
+    /// A jump into the kernel's variables, to what would be an instruction.
+    Variables,
+}
+
+/// Half of all addresses away from any memory or device.
+const NOWHERE: usize = 0x7fff_0000_0000;
+/// Above all memory, below the high windows of buses, in reach of 40 bits of physical address.
+const NO_DEVICE: usize = 0x70_0000_0000;
+/// RET.
+const RET: u32 = 0xd65f_03c0;
+
+static CONSTANT: u32 = RET;
+static VARIABLE: AtomicU32 = AtomicU32::new(RET);
+static ACROSS: [AtomicU32; 8] = [const { AtomicU32::new(0) }; 8];
+
+/// Provokes a fault. Returns only if nobody minded.
+pub fn provoke(fault: Fault) {
+    match fault {
+        Fault::Load => load(NOWHERE),
+        Fault::Jump => jump(NOWHERE),
+        // SAFETY: an exception by definition; who handles it does not come back here.
+        Fault::Undefined => unsafe { asm!("udf #0", options(nomem, nostack)) },
+        Fault::Misaligned => exclusive_load((&raw const ACROSS).addr().next_multiple_of(16) + 12),
+        Fault::External => {
+            if crate::mmu::map_device(NO_DEVICE..NO_DEVICE + crate::mmu::PAGE_SIZE).is_ok() {
+                store(NO_DEVICE, 0);
+            }
+        }
+        Fault::Constants => store((&raw const CONSTANT).addr(), RET),
+        Fault::Code => store_same(provoke as *const () as usize),
+        Fault::Variables => jump(VARIABLE.as_ptr().addr()),
+    }
+}
+
+fn load(at: usize) {
+    // SAFETY: nothing is mapped there: a data abort, or a value that nobody uses.
+    unsafe { asm!("ldr {0:w}, [{0}]", inout(reg) at => _, options(nostack, readonly)) };
+}
+
+fn exclusive_load(at: usize) {
+    // SAFETY: inside a static: an alignment fault, or a value that nobody uses.
+    unsafe { asm!("ldxr {0}, [{0}]", "clrex", inout(reg) at => _, options(nostack)) };
+}
+
+fn store(at: usize, value: u32) {
+    // SAFETY: to constants, the value that is there; to a device page, nobody's register.
+    unsafe { asm!("str {0:w}, [{1}]", "dsb sy", "isb", in(reg) value, in(reg) at, options(nostack)) };
+}
+
+fn store_same(at: usize) {
+    // SAFETY: what is there is written back: a permission fault, or no change.
+    unsafe { asm!("ldr {1:w}, [{0}]", "str {1:w}, [{0}]", in(reg) at, out(reg) _, options(nostack)) };
+}
+
+fn jump(to: usize) {
+    // SAFETY: not executable: an instruction abort. If it is, it is RET.
+    unsafe { asm!("blr {}", in(reg) to, clobber_abi("C")) };
+}

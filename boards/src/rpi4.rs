@@ -1,0 +1,48 @@
+//! Raspberry Pi 4 (BCM2711), and QEMU's `raspi4b`. No PSCI: SMC is undefined. The other cores wait at a spin table, the reset
+//! is the watchdog's, and off is a reset after which the firmware halts.
+
+use crate::board::{Board, ConsoleInfo, MemoryQuirk};
+use crate::console::{Console, ConsoleError};
+use crate::pl011::{self, Line};
+use crate::reset::ResetWay;
+
+/// The board.
+pub(crate) struct Rpi4;
+
+/// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
+const UART_HZ: u32 = 48_000_000;
+
+static QUIRKS: [MemoryQuirk; 3] = [
+    MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
+    MemoryQuirk { range: 0x0800_0000..0x0820_0000, why: "QEMU writes the device tree there at each reset" },
+    MemoryQuirk {
+        range: 0x2d00_0000..0x2f00_0000,
+        why: "the firmware writes initial RAM disk and device tree there at each reset",
+    },
+];
+
+impl Board for Rpi4 {
+    fn name(&self) -> &'static str {
+        "Raspberry Pi 4"
+    }
+
+    fn compatible(&self) -> &'static [&'static str] {
+        &["raspberrypi,4-model-b", "brcm,bcm2711"]
+    }
+
+    /// Programmed. QEMU leaves it off; the firmware sets it up only if its configuration says so, and then may leave it at
+    /// 103448 baud. Both give it the same clock, so that programming it does no harm where it is right already. Which pins it
+    /// is on stays the firmware's business: `enable_uart=1` and `dtoverlay=disable-bt` in config.txt put it on GPIO 14 and 15.
+    fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
+        let clock_hz = info.clock_hz.or(Some(UART_HZ));
+        pl011::open(&ConsoleInfo { clock_hz, ..info.clone() }, Line::Program)
+    }
+
+    fn reset_ways(&self) -> &'static [ResetWay] {
+        &[ResetWay::Watchdog]
+    }
+
+    fn memory_quirks(&self) -> &'static [MemoryQuirk] {
+        &QUIRKS
+    }
+}

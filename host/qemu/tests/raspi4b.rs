@@ -1,0 +1,72 @@
+//! The main job on QEMU's raspi4b, with Linux's device tree: no PSCI, cores at a spin table, the reset by the watchdog.
+
+mod kernel;
+use kernel::{run, says};
+use qemu::console::tables;
+use qemu::{Board, Machine, Overlay, workspace};
+
+/// How many runs of each row, each with its own seed.
+const SEEDS: &str = "AFTERGLOW_SEEDS";
+
+fn raspi4b(arguments: &str) -> Machine {
+    let machine = Machine::new(Board::Raspi4b).kernel(workspace::kernel().unwrap());
+    machine.overlay(Overlay::rpi4_region()).append(arguments)
+}
+
+#[test]
+fn every_means_of_stop_ends_in_a_dump_that_is_whole() {
+    let seeds = std::env::var(SEEDS).ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1);
+    let means = [("auto", "own EL2"), ("el2", "own EL2"), ("fiq", "FIQ"), ("priority-mask", "GICv2 priority mask")];
+    for ((word, name), seed) in means.into_iter().flat_map(|means| (1..=seeds).map(move |seed| (means, seed))) {
+        let core = seed % 4;
+        let outcome = run(&raspi4b(&format!("events=500 tail=0 stop={word} seed={seed} die_core={core}")), 0);
+        for text in [
+            "board      Raspberry Pi 4",
+            "entry      EL2 at 0x200000, no PSCI",
+            "region     8192 KiB at 0xb000000, from /reserved-memory/persistent-ring@b000000 (reg)",
+            "cache lines by DC CVAC",
+            "reset: asking for it by watchdog",
+            "no IPI was sent",
+            &format!("stop by    {name} (no IPI)"),
+            &format!("boot 1 panicked on core {core}"),
+        ] {
+            says(&outcome, text);
+        }
+        let accounts = &tables(&outcome.console)[0].accounts;
+        assert_eq!(accounts.len(), 4, "{}", outcome.story());
+        for account in accounts {
+            assert!(
+                account.sum_holds() && account.damaged == 0 && account.recovered > 0,
+                "{account:?}\n{}",
+                outcome.story()
+            );
+        }
+        for other in (0..4).filter(|other| *other != core) {
+            says(&outcome, &format!("core {other} was stopped by {name}"));
+        }
+    }
+}
+
+#[test]
+fn a_watchdog_that_does_not_count_is_no_dead_man() {
+    let outcome = run(&raspi4b("cycles=0"), 0);
+    says(
+        &outcome,
+        "dead man   none: the watchdog BCM2835 PM does not count here; what a panic does is bounded by itself",
+    );
+}
+
+#[test]
+fn without_anybody_to_hear_a_status_the_board_switches_itself_off() {
+    // Of two -semihosting-config QEMU takes the last.
+    let outcome = run(&raspi4b("events=500 tail=0").extra(["-semihosting-config", "enable=off"]), 0);
+    says(&outcome, "power off with status 0");
+    assert!(!outcome.console.contains("cannot be switched off"), "{}", outcome.story());
+}
+
+#[test]
+fn a_region_may_be_elsewhere_and_one_that_the_firmware_writes_over_is_warned_of() {
+    let at = |base| raspi4b("events=500 tail=0").overlay(Overlay::region_at(Board::Raspi4b, base, 4 << 20));
+    says(&run(&at(0x1000_0000), 0), "region     4096 KiB at 0x10000000");
+    says(&run(&at(0x2d00_0000), 0), "the region overlaps 0x2d000000..0x2f000000");
+}
