@@ -35,8 +35,6 @@ use words::{announce, tell};
 
 /// Nested panics that are noted: the first ones. Whatever comes then only goes on.
 const NOTED_MAX: u32 = 4;
-/// One part in so many of a ring is kept from a core that does not hear of the panic, and goes on recording.
-const KEPT: u64 = 8;
 /// Longest that a core is waited for which has begun to stop when patience ends, in nanoseconds.
 const STOPPING_MAX_NS: u64 = 100_000_000;
 
@@ -269,21 +267,21 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
     }
 
     /// Waits until all others stand still, or patience ends. A core that does not hear, but goes on recording, would write
-    /// over what it recorded before the panic: its recorder is switched off when one part in [`KEPT`] of its ring is all that is left. Not
-    /// sooner: a core that is only late tells with its last events what it was doing.
+    /// over what it recorded before the panic: its recorder is switched off when half of its ring is new. Not while it may
+    /// merely be late: then its last events tell what it was doing.
     fn wait_for_all(&self) {
         let sequence = |core: u32| {
             let writer = self.recorder.and_then(|recorder| (recorder.writers)(core))?;
             Some((writer, writer.counters().sequence))
         };
         let begin: [u64; CORES_MAX as usize] = core::array::from_fn(|core| sequence(core as u32).map_or(0, |it| it.1));
-        let most =
-            self.recorder.map_or(0, |recorder| recorder.geometry.ring() - recorder.geometry.ring().div_ceil(KEPT));
+        let half = self.recorder.map_or(0, |recorder| recorder.geometry.ring() / 2);
         let others = self.around.others;
         while self.others().any(|core| !others.is_stopped(core)) && others.wait() {
             for core in self.others().filter(|core| !others.is_stopped(*core)) {
                 if let (Some((writer, now)), Some(begin)) = (sequence(core), begin.get(core as usize))
-                    && now.saturating_sub(*begin) >= most
+                    && now.saturating_sub(*begin) >= half
+                    && others.is_overdue()
                 {
                     writer.stop();
                 }

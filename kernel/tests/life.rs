@@ -187,7 +187,7 @@ fn a_core_that_stops_after_it_was_given_up_changes_nothing() {
 }
 
 #[test]
-fn a_core_that_does_not_hear_and_goes_on_recording_keeps_some_of_what_was_before() {
+fn a_core_that_does_not_hear_and_goes_on_recording_keeps_half_of_what_was_before() {
     let ram = Ram::new(SIZE);
     let machine = Machine { deaf: Some(2), loud: Some(2), ..Machine::boot(&ram, 2, CORES) };
     machine.record(10_000);
@@ -197,7 +197,7 @@ fn a_core_that_does_not_hear_and_goes_on_recording_keeps_some_of_what_was_before
     machine.panic(0, &[]);
     let now = machine.writers[2].counters().sequence;
     assert!(now >= sequence + ring / 2, "it went on: {sequence} to {now}");
-    assert!(now <= sequence + ring * 7 / 8 + 1, "and was switched off: {sequence} to {now}, {ring} in the ring");
+    assert!(now <= sequence + ring / 2 + 2, "and was switched off: {sequence} to {now}, {ring} in the ring");
     let (header, text, _) = machine.next_boot();
     assert!(text.contains("core 2: did not answer: waited"), "{text}");
     // Its own numbers begin anew, and say so.
@@ -211,7 +211,7 @@ fn a_core_that_does_not_hear_and_goes_on_recording_keeps_some_of_what_was_before
         .filter(|event| event.fields.first_chunk().is_some_and(|b| u64::from_le_bytes(*b) > 5000))
         .count();
     let other = bank.core(1).events().count();
-    assert!(9 * before > other, "{before} of {other}");
+    assert!(2 * before > other - other / 16, "{before} of {other}");
 }
 
 #[test]
