@@ -6,6 +6,8 @@
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
 
+use crate::nmi::el2::vectors::el2_vectors;
+
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -54,6 +56,29 @@ pub fn provoke(fault: Fault) {
         Fault::Constants => store((&raw const CONSTANT).addr(), RET),
         Fault::Code => store_same(provoke as *const () as usize),
         Fault::Variables => jump(VARIABLE.as_ptr().addr()),
+    }
+}
+
+/// Ends all order on this core: everything masked, its block and both of its stacks where nothing is, and the vectors of EL2
+/// for its own. Their first instructions are undefined at this level, so it takes one exception after the other.
+///
+/// Vectors where nothing is would do on hardware. An emulator that counts instructions stands still there: none is executed.
+pub fn go_wild() -> ! {
+    // SAFETY: what runs on this core afterwards reaches no memory: every address that it has is one where nothing is.
+    unsafe {
+        asm!(
+            "msr daifset, #0b1111",
+            "msr vbar_el1, {vectors}",
+            "msr tpidr_el1, {nowhere}",
+            "isb",
+            "mov sp, {nowhere}",
+            "msr spsel, #1",
+            "mov sp, {nowhere}",
+            "udf #0",
+            vectors = in(reg) el2_vectors as *const (),
+            nowhere = in(reg) NOWHERE,
+            options(noreturn)
+        )
     }
 }
 

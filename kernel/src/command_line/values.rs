@@ -316,6 +316,8 @@ choices! {
         Masked = "masked",
         /// They spin with all of DAIF masked.
         AllMasked = "all-masked",
+        /// They take exceptions without end, all of their registers lost.
+        Wild = "wild",
         /// One of them holds the console's lock and never lets go; the rest wait for it.
         Console = "console",
     }

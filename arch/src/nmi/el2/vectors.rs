@@ -21,6 +21,11 @@ const SPECIAL: u32 = 1020;
 /// ESR_ELx.EC of HVC from AArch64.
 const EC_HVC64: u64 = 0x16;
 
+unsafe extern "C" {
+    /// The table, for VBAR_EL2.
+    pub(crate) safe fn el2_vectors();
+}
+
 global_asm!(
     r#"
     .pushsection .text.entry, "ax"
