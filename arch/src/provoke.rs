@@ -17,6 +17,8 @@ pub enum Fault {
     Jump,
     /// An instruction that there is not.
     Undefined,
+    /// A register of pointer authentication, which HCR_EL2 keeps from EL1 unless told otherwise.
+    Trap,
     /// An exclusive load across a boundary of 16 bytes.
     Misaligned,
     /// A store to a device that is not there.
@@ -47,6 +49,8 @@ pub fn provoke(fault: Fault) {
         Fault::Jump => jump(NOWHERE),
         // SAFETY: an exception by definition; who handles it does not come back here.
         Fault::Undefined => unsafe { asm!("udf #0", options(nomem, nostack)) },
+        // SAFETY: reads APIAKeyLo_EL1: a trap, an undefined instruction, or a key that nobody uses.
+        Fault::Trap => unsafe { asm!("mrs {}, S3_0_C2_C1_0", out(reg) _, options(nomem, nostack)) },
         Fault::Misaligned => exclusive_load((&raw const ACROSS).addr().next_multiple_of(16) + 12),
         Fault::External => {
             if crate::mmu::map_device(NO_DEVICE..NO_DEVICE + crate::mmu::PAGE_SIZE).is_ok() {

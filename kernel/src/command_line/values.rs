@@ -236,6 +236,8 @@ choices! {
         Reboot = "reboot",
         /// In a clean power-off.
         PowerOff = "poweroff",
+        /// A register that is kept from EL1 where EL2 is our own (CPUs with pointer authentication have one).
+        Trap = "trap",
         /// An index out of bounds.
         Index = "index",
         /// The heap is exhausted.
