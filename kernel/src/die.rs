@@ -49,6 +49,7 @@ pub fn end(orders: &Orders) -> ! {
         Die::DataAbort => fault(die, Fault::Load),
         Die::InstructionAbort => fault(die, Fault::Jump),
         Die::Undefined => fault(die, Fault::Undefined),
+        Die::Trap => fault(die, Fault::Trap),
         Die::Alignment => fault(die, Fault::Misaligned),
         Die::ExternalAbort => fault(die, Fault::External),
         Die::WriteRodata => fault(die, Fault::Constants),

@@ -18,8 +18,15 @@ const GICC_IAR: usize = 0x0c;
 const GICC_EOIR: usize = 0x10;
 /// First interrupt number that is none.
 const SPECIAL: u32 = 1020;
+/// CNTHP_CTL_EL2.ISTATUS, the number of its bit: the timer has fired.
+const ISTATUS: u32 = 2;
 /// ESR_ELx.EC of HVC from AArch64.
 const EC_HVC64: u64 = 0x16;
+
+unsafe extern "C" {
+    /// The table, for VBAR_EL2.
+    pub(crate) safe fn el2_vectors();
+}
 
 global_asm!(
     r#"
@@ -89,8 +96,11 @@ call_start:
 call_acknowledge:
     bic     x2, x2, #{vi}
     msr     hcr_el2, x2
-    ldr     w0, [sp, #{block_unanswered}]
-    str     wzr, [sp, #{block_unanswered}]
+    mov     x1, sp
+    mov     x0, #0
+    cbz     x1, 9b
+    ldr     w0, [x1, #{block_unanswered}]
+    str     wzr, [x1, #{block_unanswered}]
     eret
 
 call_end:
@@ -98,7 +108,11 @@ call_end:
     bic     x2, x2, #{vi}
     bic     x2, x2, #{imo}
     msr     hcr_el2, x2
+    mov     x1, sp
     mov     x0, #0
+    cbz     x1, 9b
+    str     wzr, [x1, #{block_unanswered}]
+    dsb     sy                  // what was written past the caches comes before what EL1 writes through them
     eret
 
 el2_irq:
@@ -111,17 +125,20 @@ el2_irq:
 1:  mrs     x1, S3_0_C12_C12_0  // ICC_IAR1_EL1
 2:  ldr     w2, [sp, #{block_intid}]
     cmp     w1, w2
-    b.eq    4f
-    mov     w3, #{special}      // none after all, or one that nobody enabled: ended, not told
+    b.ne    2f
+    mrs     x2, cnthp_ctl_el2
+    tbnz    x2, #{istatus}, 4f
+    b       7f                  // the last one, withdrawn so late that it came twice
+2:  mov     w3, #{special}      // none after all, or one that nobody enabled: ended, not told
     cmp     w1, w3
     b.hs    6f
-    cbz     x0, 3f
+7:  cbz     x0, 3f
     str     w1, [x0, #{gicc_eoir}]
     b       6f
 3:  msr     S3_0_C12_C12_1, x1  // ICC_EOIR1_EL1
     b       6f
 
-    // The tick. The next one comes a period after this one, or from now on if that has passed.
+    // The tick. The next one comes a whole number of periods after this one (timer::next_compare).
 4:  ldr     x3, [sp, #{block_period}]
     mrs     x2, cnthp_cval_el2
     add     x2, x2, x3
@@ -129,7 +146,10 @@ el2_irq:
     mrs     x1, cntpct_el0
     cmp     x2, x1
     b.hi    5f
-    add     x2, x1, x3
+    sub     x1, x1, x2
+    udiv    x1, x1, x3
+    madd    x2, x1, x3, x2
+    add     x2, x2, x3
 5:  msr     cnthp_cval_el2, x2
     isb                         // the interrupt is withdrawn before its end is signalled
     ldr     w1, [sp, #{block_intid}]
@@ -207,6 +227,7 @@ inject:
     imo = const HCR_IMO,
     el1h = const EL1H_MASKED,
     special = const SPECIAL,
+    istatus = const ISTATUS,
     gicc_iar = const GICC_IAR,
     gicc_eoir = const GICC_EOIR,
     block_saved = const offset_of!(Block, saved),
