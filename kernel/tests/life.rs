@@ -8,8 +8,9 @@ use kernel::panic::{Progress, Role, Step, What, run};
 use machine::{Machine, what};
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
-use ring::format::LINE_PAYLOAD;
-use ring::records::{BankState, LastWords, StopOutcome};
+use ring::format::{Geometry, LINE_PAYLOAD, domain, tail_line};
+use ring::line::{Line, LineSeed};
+use ring::records::{BankState, Counters, LastWords, StopOutcome};
 use ring::recover::Bank;
 use ring::region::{Found, inspect};
 
@@ -167,7 +168,10 @@ fn a_core_that_panics_meanwhile_is_recorded_with_its_words() {
     let region = ram.persistent();
     let geometry = header.geometry;
     let bank = Bank::new(&region[geometry.bank(0) as usize..], geometry, header.banks[0], Table).unwrap();
-    assert_eq!(bank.core(3).account().unfinished, 0);
+    let line = Geometry::core_line(3, tail_line::COUNTERS);
+    let seed = LineSeed::new(machine::BOOT_ID, domain::TAIL);
+    let (counters, _) = Line::load(bank.bytes(), geometry.tail(line), seed, line).unwrap();
+    assert_eq!(Counters::from_line(counters).in_flight, 0);
     assert_eq!(bank.stop_record(3).unwrap().outcome, StopOutcome::Panicked);
     let mut space = [[0; LINE_PAYLOAD]; 2];
     let words = LastWords::load(bank.bytes(), &geometry, machine::BOOT_ID, 3, &mut space);
