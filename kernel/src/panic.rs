@@ -248,12 +248,7 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
         let waited = self.now().saturating_sub(begin);
         for core in self.others().filter(|core| !self.around.others.is_stopped(*core)) {
             let Some(recorder) = self.recorder else { continue };
-            if !self.around.others.give_up(core) {
-                // It has just begun to stop, and does so itself.
-                let until = self.now() + STOPPING_MAX_NS;
-                while !self.around.others.is_stopped(core) && self.now() < until {
-                    self.around.others.wait();
-                }
+            if !self.give_up(core) {
                 continue;
             }
             if let Some(writer) = (recorder.writers)(core) {
@@ -264,6 +259,17 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
         }
         self.progress.figures.waited_ns.store(waited, Ordering::Relaxed);
         self.progress.figures.stopped_ns.store(self.since_entry(), Ordering::Relaxed);
+    }
+
+    /// Gives a core up. False for one that has begun to stop, which is left to itself, and given the time for it.
+    fn give_up(&self, core: u32) -> bool {
+        let others = self.around.others;
+        let given_up = others.give_up(core);
+        let until = self.now() + STOPPING_MAX_NS;
+        while !given_up && !others.is_stopped(core) && self.now() < until {
+            others.wait();
+        }
+        given_up
     }
 
     /// Waits until all others stand still, or patience ends. A core that does not hear, but goes on recording, would write
@@ -330,17 +336,18 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
             if said == StopOutcome::Stopped as u8 || (said == StopOutcome::Panicked as u8 && !is_own) {
                 continue;
             }
+            // One that ran, and the wait for it has panicked.
+            let unasked = !is_own && said == StopOutcome::NotStarted as u8 && self.around.others.is_running(core);
+            if unasked && !self.give_up(core) {
+                continue;
+            }
             let closed = if is_own { writer.close() } else { writer.close_for_another() };
             lines += closed.lines;
             if is_own {
                 let entry_ns = self.progress.figures.entry_ns.load(Ordering::Relaxed);
                 let stop = panicked(self.what, entry_ns, closed.lines);
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
-            } else if said == StopOutcome::NotStarted as u8
-                && self.around.others.is_running(core)
-                && self.around.others.give_up(core)
-            {
-                // It ran, and the wait for it has panicked. If it cannot be given up, it is just writing its record itself.
+            } else if unasked {
                 let stop = StopRecord { outcome: StopOutcome::NoAnswer, ..StopRecord::default() };
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
             }

@@ -199,7 +199,9 @@ impl StopOthers for Others {
         stands_still(core as usize)
     }
     fn give_up(&self, core: u32) -> bool {
+        // Also when it has been before, by a step of the path that panicked then.
         claim(core as usize, OTHERS)
+            || LEFT_TO.get(core as usize).is_some_and(|left| left.load(Ordering::Acquire) == OTHERS)
     }
     fn is_overdue(&self) -> bool {
         let left = arch::timer::frequency() / 1000 * (WAIT_MAX_MS - OVERDUE_MS);
