@@ -1,7 +1,8 @@
 //! Faults on purpose: what a kernel that tests its own end needs, and what no correct code does.
 //!
-//! SError is not among them: no access makes a core take one for sure. [`Fault::External`] does on most hardware, where a
-//! store is acknowledged before it has arrived; QEMU reports the same store as a synchronous external abort.
+//! No access makes a core take an SError for sure. [`Fault::External`] does on most hardware, where a store is acknowledged
+//! before it has arrived; QEMU reports the same store as a synchronous external abort. Where EL2 is our own,
+//! [`Fault::SError`] lets it raise one.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
@@ -19,6 +20,8 @@ pub enum Fault {
     Undefined,
     /// A register of pointer authentication, which HCR_EL2 keeps from EL1 unless told otherwise.
     Trap,
+    /// An SError, by HCR_EL2.VSE. Nothing where EL2 is not our own.
+    SError,
     /// An exclusive load across a boundary of 16 bytes.
     Misaligned,
     /// A store to a device that is not there.
@@ -51,6 +54,7 @@ pub fn provoke(fault: Fault) {
         Fault::Undefined => unsafe { asm!("udf #0", options(nomem, nostack)) },
         // SAFETY: reads APIAKeyLo_EL1: a trap, an undefined instruction, or a key that nobody uses.
         Fault::Trap => unsafe { asm!("mrs {}, S3_0_C2_C1_0", out(reg) _, options(nomem, nostack)) },
+        Fault::SError => crate::nmi::el2::raise_serror(),
         Fault::Misaligned => exclusive_load((&raw const ACROSS).addr().next_multiple_of(16) + 12),
         Fault::External => {
             if crate::mmu::map_device(NO_DEVICE..NO_DEVICE + crate::mmu::PAGE_SIZE).is_ok() {

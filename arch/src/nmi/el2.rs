@@ -53,6 +53,8 @@ enum Hvc {
     End = 0xc600_a604,
     /// Returns how many stop ticks there were.
     Beats = 0xc600_a605,
+    /// Make a virtual SError pending at EL1.
+    RaiseSError = 0xc600_a606,
 }
 
 /// What EL2 knows of its core. SP_EL2 points to it.
@@ -188,6 +190,14 @@ impl StopMeans for OwnEl2 {
         if hvc(Hvc::Acknowledge, 0) != 0 {
             super::ordinary_tick(self.ticks.ordinary, frame, hooks);
         }
+    }
+}
+
+/// Makes an SError pending at this level, if EL2 is our own and in use: what it looks like when memory answers too late
+/// with an error.
+pub(crate) fn raise_serror() {
+    if crate::irq::gate() == Gate::El2 {
+        hvc(Hvc::RaiseSError, 0);
     }
 }
 

@@ -69,6 +69,17 @@ fn what_el2_traps_and_does_not_know_is_a_panic_that_says_so() {
 }
 
 #[test]
+fn an_serror_is_a_panic_and_where_none_can_be_raised_the_kernel_says_so() {
+    for (gic, cpu) in [(3, "max"), (2, "cortex-a72")] {
+        let outcome = run(&with_el2(gic, cpu, "events=200 die=serror die_core=1"), 0);
+        says(&outcome, "boot 1 panicked on core 1");
+        says(&outcome, "  SError");
+        says(&outcome, "events recovered, intact");
+    }
+    says(&run(&machine("stop=fiq events=200 die=serror"), 2), "die=serror");
+}
+
+#[test]
 fn a_core_alone_ticks_and_panics_as_one_of_many_does() {
     for gic in [2, 3] {
         let outcome = run(&with_el2(gic, "cortex-a72", "events=200").smp(1), 0);

@@ -238,6 +238,8 @@ choices! {
         PowerOff = "poweroff",
         /// A register that is kept from EL1 where EL2 is our own (CPUs with pointer authentication have one).
         Trap = "trap",
+        /// An SError, raised by EL2 where that is our own.
+        SError = "serror",
         /// An index out of bounds.
         Index = "index",
         /// The heap is exhausted.

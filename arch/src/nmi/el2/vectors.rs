@@ -11,6 +11,10 @@ use super::{Block, Hvc};
 const HCR_VI: u64 = 1 << 7;
 /// HCR_EL2.IMO: physical IRQs are taken to EL2, whatever EL1 masks.
 const HCR_IMO: u64 = 1 << 4;
+/// HCR_EL2.AMO: SErrors are EL2's, and EL1 can be given virtual ones.
+const HCR_AMO: u64 = 1 << 5;
+/// HCR_EL2.VSE: a virtual SError is pending.
+const HCR_VSE: u64 = 1 << 8;
 /// PSTATE of an injection: EL1 with SP_EL1, everything masked.
 const EL1H_MASKED: u64 = 0x3c5;
 /// Offsets of GICC_IAR and GICC_EOIR (Arm IHI 0048).
@@ -71,6 +75,8 @@ el2_call:
     b.eq    call_acknowledge
     cmp     x3, #{end}
     b.eq    call_end
+    cmp     x3, #{serror}
+    b.eq    call_serror
     cmp     x3, #{beats}
     b.ne    9f
     mov     x1, sp
@@ -101,6 +107,13 @@ call_acknowledge:
     cbz     x1, 9b
     ldr     w0, [x1, #{block_unanswered}]
     str     wzr, [x1, #{block_unanswered}]
+    eret
+
+call_serror:
+    orr     x2, x2, #{amo}      // physical ones would come here from now on: whoever asks for this dies of it
+    orr     x2, x2, #{vse}
+    msr     hcr_el2, x2
+    mov     x0, #0
     eret
 
 call_end:
@@ -223,6 +236,9 @@ inject:
     acknowledge = const Hvc::Acknowledge as u64 - Hvc::Start as u64,
     end = const Hvc::End as u64 - Hvc::Start as u64,
     beats = const Hvc::Beats as u64 - Hvc::Start as u64,
+    serror = const Hvc::RaiseSError as u64 - Hvc::Start as u64,
+    amo = const HCR_AMO,
+    vse = const HCR_VSE,
     vi = const HCR_VI,
     imo = const HCR_IMO,
     el1h = const EL1H_MASKED,
