@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure nest bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -72,6 +72,13 @@ nest: build ## an NMI that records, at every single instruction of recording
 		AFTERGLOW_APPEND='nest=400 events=0 tail=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} --smp 1 \
 			| sed -n '/^an NMI/,/^nest/p'; \
 	done
+
+stop-matrix: build ## how fast each means of stop is on each kind of machine: make stop-matrix SEEDS=20 (minutes)
+	@cargo run --quiet --release $(HOST) -p afterglow -- stop-matrix '$(KERNEL)' --seeds $(or $(SEEDS),20)
+
+ways-to-die: build ## every way to die under every means of stop: make ways-to-die SEEDS=20 (about an hour; 1: minutes)
+	@AFTERGLOW_SEEDS=$(or $(SEEDS),1) AFTERGLOW_MEANS=all AFTERGLOW_KERNEL='$(KERNEL)' \
+		cargo test --quiet $(HOST) -p qemu --test ways_to_die
 
 bench: setup ## what an event and a recovery cost on this host, beside other rings
 	@cargo run --quiet --profile host $(HOST) -p bench -- $(ARGS)

@@ -1,10 +1,13 @@
 //! Faults on purpose: what a kernel that tests its own end needs, and what no correct code does.
 //!
-//! SError is not among them: no access makes a core take one for sure. [`Fault::External`] does on most hardware, where a
-//! store is acknowledged before it has arrived; QEMU reports the same store as a synchronous external abort.
+//! No access makes a core take an SError for sure. [`Fault::External`] does on most hardware, where a store is acknowledged
+//! before it has arrived; QEMU reports the same store as a synchronous external abort. Where EL2 is our own,
+//! [`Fault::SError`] lets it raise one.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
+
+use crate::nmi::el2::vectors::el2_vectors;
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub enum Fault {
     Jump,
     /// An instruction that there is not.
     Undefined,
+    /// A register of pointer authentication, which HCR_EL2 keeps from EL1 unless told otherwise.
+    Trap,
+    /// An SError, by HCR_EL2.VSE. Nothing where EL2 is not our own.
+    SError,
     /// An exclusive load across a boundary of 16 bytes.
     Misaligned,
     /// A store to a device that is not there.
@@ -45,6 +52,9 @@ pub fn provoke(fault: Fault) {
         Fault::Jump => jump(NOWHERE),
         // SAFETY: an exception by definition; who handles it does not come back here.
         Fault::Undefined => unsafe { asm!("udf #0", options(nomem, nostack)) },
+        // SAFETY: reads APIAKeyLo_EL1: a trap, an undefined instruction, or a key that nobody uses.
+        Fault::Trap => unsafe { asm!("mrs {}, S3_0_C2_C1_0", out(reg) _, options(nomem, nostack)) },
+        Fault::SError => crate::nmi::el2::raise_serror(),
         Fault::Misaligned => exclusive_load((&raw const ACROSS).addr().next_multiple_of(16) + 12),
         Fault::External => {
             if crate::mmu::map_device(NO_DEVICE..NO_DEVICE + crate::mmu::PAGE_SIZE).is_ok() {
@@ -54,6 +64,29 @@ pub fn provoke(fault: Fault) {
         Fault::Constants => store((&raw const CONSTANT).addr(), RET),
         Fault::Code => store_same(provoke as *const () as usize),
         Fault::Variables => jump(VARIABLE.as_ptr().addr()),
+    }
+}
+
+/// Ends all order on this core: everything masked, its block and both of its stacks where nothing is, and the vectors of EL2
+/// for its own. Their first instructions are undefined at this level, so it takes one exception after the other.
+///
+/// Vectors where nothing is would do on hardware. An emulator that counts instructions stands still there: none is executed.
+pub fn go_wild() -> ! {
+    // SAFETY: what runs on this core afterwards reaches no memory: every address that it has is one where nothing is.
+    unsafe {
+        asm!(
+            "msr daifset, #0b1111",
+            "msr vbar_el1, {vectors}",
+            "msr tpidr_el1, {nowhere}",
+            "isb",
+            "mov sp, {nowhere}",
+            "msr spsel, #1",
+            "mov sp, {nowhere}",
+            "udf #0",
+            vectors = in(reg) el2_vectors as *const (),
+            nowhere = in(reg) NOWHERE,
+            options(noreturn)
+        )
     }
 }
 

@@ -141,6 +141,16 @@ core_registers! {
     icc_iar1_el1 = "S3_0_C12_C12_0", ();
     /// GIC: end of a group 1 interrupt.
     icc_eoir1_el1 = "S3_0_C12_C12_1", ();
+    /// GIC: priorities of group 0 that are active, the upper 32 levels or all there are.
+    icc_ap0r0_el1 = "S3_0_C12_C8_4", ();
+    /// GIC: priorities of group 1 that are active, the upper 32 levels or all there are.
+    icc_ap1r0_el1 = "S3_0_C12_C9_0", ();
+    /// GIC: likewise, for 6 or 7 priority bits.
+    icc_ap1r1_el1 = "S3_0_C12_C9_1", ();
+    /// GIC: likewise, for 7 priority bits.
+    icc_ap1r2_el1 = "S3_0_C12_C9_2", ();
+    /// GIC: likewise, for 7 priority bits.
+    icc_ap1r3_el1 = "S3_0_C12_C9_3", ();
     /// GIC: binary point of group 1.
     icc_bpr1_el1 = "S3_0_C12_C12_3", ();
     /// GIC: CPU interface control.

@@ -17,6 +17,7 @@ use crate::region_memory::CpuCrc;
 use crate::{console, ending, events, say, trace};
 use alloc::vec;
 use arch::core_local::this;
+use arch::irq::Gate;
 use arch::provoke::{Fault, provoke};
 use armed::Act;
 use core::fmt;
@@ -49,6 +50,11 @@ pub fn end(orders: &Orders) -> ! {
         Die::DataAbort => fault(die, Fault::Load),
         Die::InstructionAbort => fault(die, Fault::Jump),
         Die::Undefined => fault(die, Fault::Undefined),
+        Die::Trap => fault(die, Fault::Trap),
+        Die::SError if arch::irq::gate() != Gate::El2 => {
+            clean::cannot(die, "nothing here raises one for sure: with stop=el2 our own EL2 does")
+        }
+        Die::SError => fault(die, Fault::SError),
         Die::Alignment => fault(die, Fault::Misaligned),
         Die::ExternalAbort => fault(die, Fault::External),
         Die::WriteRodata => fault(die, Fault::Constants),

@@ -215,6 +215,8 @@ impl Entry {
         let counter = arch::timer::now_unordered();
         arch::irq::mask_everything();
         let core = this().index() as u32;
+        // From now on it stops the others, or itself: not even a tick that it cannot mask comes between.
+        end_ticks();
         let role = PROGRESS.enter(core);
         if role == Role::First {
             // Before the path itself does: the others come to their next tick while this core still looks for its words.

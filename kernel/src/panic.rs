@@ -35,8 +35,6 @@ use words::{announce, tell};
 
 /// Nested panics that are noted: the first ones. Whatever comes then only goes on.
 const NOTED_MAX: u32 = 4;
-/// One part in so many of a ring is kept from a core that does not hear of the panic, and goes on recording.
-const KEPT: u64 = 8;
 /// Longest that a core is waited for which has begun to stop when patience ends, in nanoseconds.
 const STOPPING_MAX_NS: u64 = 100_000_000;
 
@@ -250,12 +248,7 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
         let waited = self.now().saturating_sub(begin);
         for core in self.others().filter(|core| !self.around.others.is_stopped(*core)) {
             let Some(recorder) = self.recorder else { continue };
-            if !self.around.others.give_up(core) {
-                // It has just begun to stop, and does so itself.
-                let until = self.now() + STOPPING_MAX_NS;
-                while !self.around.others.is_stopped(core) && self.now() < until {
-                    self.around.others.wait();
-                }
+            if !self.give_up(core) {
                 continue;
             }
             if let Some(writer) = (recorder.writers)(core) {
@@ -268,22 +261,33 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
         self.progress.figures.stopped_ns.store(self.since_entry(), Ordering::Relaxed);
     }
 
+    /// Gives a core up. False for one that has begun to stop, which is left to itself, and given the time for it.
+    fn give_up(&self, core: u32) -> bool {
+        let others = self.around.others;
+        let given_up = others.give_up(core);
+        let until = self.now() + STOPPING_MAX_NS;
+        while !given_up && !others.is_stopped(core) && self.now() < until {
+            others.wait();
+        }
+        given_up
+    }
+
     /// Waits until all others stand still, or patience ends. A core that does not hear, but goes on recording, would write
-    /// over what it recorded before the panic: its recorder is switched off when one part in [`KEPT`] of its ring is all that is left. Not
-    /// sooner: a core that is only late tells with its last events what it was doing.
+    /// over what it recorded before the panic: its recorder is switched off when half of its ring is new. Not while it may
+    /// merely be late: then its last events tell what it was doing.
     fn wait_for_all(&self) {
         let sequence = |core: u32| {
             let writer = self.recorder.and_then(|recorder| (recorder.writers)(core))?;
             Some((writer, writer.counters().sequence))
         };
         let begin: [u64; CORES_MAX as usize] = core::array::from_fn(|core| sequence(core as u32).map_or(0, |it| it.1));
-        let most =
-            self.recorder.map_or(0, |recorder| recorder.geometry.ring() - recorder.geometry.ring().div_ceil(KEPT));
+        let half = self.recorder.map_or(0, |recorder| recorder.geometry.ring() / 2);
         let others = self.around.others;
         while self.others().any(|core| !others.is_stopped(core)) && others.wait() {
             for core in self.others().filter(|core| !others.is_stopped(*core)) {
                 if let (Some((writer, now)), Some(begin)) = (sequence(core), begin.get(core as usize))
-                    && now.saturating_sub(*begin) >= most
+                    && now.saturating_sub(*begin) >= half
+                    && others.is_overdue()
                 {
                     writer.stop();
                 }
@@ -332,14 +336,18 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
             if said == StopOutcome::Stopped as u8 || (said == StopOutcome::Panicked as u8 && !is_own) {
                 continue;
             }
+            // One that ran, and the wait for it has panicked.
+            let unasked = !is_own && said == StopOutcome::NotStarted as u8 && self.around.others.is_running(core);
+            if unasked && !self.give_up(core) {
+                continue;
+            }
             let closed = if is_own { writer.close() } else { writer.close_for_another() };
             lines += closed.lines;
             if is_own {
                 let entry_ns = self.progress.figures.entry_ns.load(Ordering::Relaxed);
                 let stop = panicked(self.what, entry_ns, closed.lines);
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
-            } else if said == StopOutcome::NotStarted as u8 && self.around.others.is_running(core) {
-                // It ran, and the wait for it has panicked.
+            } else if unasked {
                 let stop = StopRecord { outcome: StopOutcome::NoAnswer, ..StopRecord::default() };
                 stop.store(memory, geometry, recorder.bank, recorder.boot_id, core);
             }

@@ -35,7 +35,9 @@ const OTHERS: u8 = 2;
 
 /// Longest that a panic waits for the other cores, in milliseconds. Ticks come every `tick_us`; an emulator may hold a core
 /// back for a hundred milliseconds.
-const WAIT_MAX_MS: u64 = 1000;
+const WAIT_MAX_MS: u64 = 2000;
+/// After so long a core is not merely late: an emulator's may be for a hundred milliseconds, a real one's for a tick.
+const OVERDUE_MS: u64 = 100;
 
 /// Called by every core's tick, as an NMI.
 #[inline]
@@ -197,7 +199,13 @@ impl StopOthers for Others {
         stands_still(core as usize)
     }
     fn give_up(&self, core: u32) -> bool {
+        // Also when it has been before, by a step of the path that panicked then.
         claim(core as usize, OTHERS)
+            || LEFT_TO.get(core as usize).is_some_and(|left| left.load(Ordering::Acquire) == OTHERS)
+    }
+    fn is_overdue(&self) -> bool {
+        let left = arch::timer::frequency() / 1000 * (WAIT_MAX_MS - OVERDUE_MS);
+        self.deadline.get().is_some_and(|deadline| arch::timer::now() + left >= deadline)
     }
     fn wait(&self) -> bool {
         let now = arch::timer::now();

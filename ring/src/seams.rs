@@ -99,6 +99,8 @@ pub trait StopOthers {
     fn give_up(&self, core: u32) -> bool;
     /// Spends a moment; false when the bounded wait is over.
     fn wait(&self) -> bool;
+    /// Whether it has been waited for so long that a core which still runs is not merely late.
+    fn is_overdue(&self) -> bool;
     /// Waits, bounded, until every running core below `cores` but `this` stands still.
     fn wait_for_all_but(&self, this: u32, cores: u32) {
         let all = || (0..cores).all(|core| core == this || !self.is_running(core) || self.is_stopped(core));

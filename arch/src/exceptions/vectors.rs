@@ -194,12 +194,13 @@ injected:
     str     x3, [x0, #({scratch} + 16)]
     mov     x2, sp
     ldr     x3, [x0, #{emergency_top}]
-    sub     x3, x3, x2          // as for what is fatal
+    sub     x3, x3, x2          // as for what is fatal; but it may be anything, also misaligned
     cmp     x3, #{emergency_room}
+    and     x3, x2, #~15
     b.ls    1f
     ldr     x3, [x0, #{emergency_top}]
-    mov     sp, x3
-1:  ldr     x3, [x0, #({scratch} + 16)]
+1:  mov     sp, x3
+    ldr     x3, [x0, #({scratch} + 16)]
     sub     sp, sp, #{frame}
     save
     mrs     x3, esr_el1

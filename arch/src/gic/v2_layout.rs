@@ -72,6 +72,9 @@ register_structs! {
         (0x10 => pub eoir: WriteOnly<u32>),
         (0x14 => _reserved0),
         (0x1c => pub abpr: ReadWrite<u32>),
-        (0x20 => @END),
+        (0x20 => _reserved1),
+        (0xd0 => pub apr: [ReadWrite<u32>; 4]),
+        (0xe0 => pub nsapr: [ReadWrite<u32>; 4]),
+        (0xf0 => @END),
     }
 }

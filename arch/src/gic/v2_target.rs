@@ -113,8 +113,12 @@ impl Gic for GicV2 {
         }
         // All priority bits decide about preemption.
         interface.bpr.set(0);
+        // Nothing is active any more. A reset of the cores alone, and QEMU's, leaves what a panic in a handler did not end,
+        // and its like would stay out for ever.
+        interface.apr.iter().for_each(|active| active.set(0));
         if self.security() == Security::Single {
             interface.abpr.set(0);
+            interface.nsapr.iter().for_each(|active| active.set(0));
         }
         priority_mask::check(MASK_NOTHING)?;
         priority_mask::check(MASK_ORDINARY)?;

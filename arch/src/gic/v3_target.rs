@@ -12,9 +12,9 @@ use crate::core_local::this;
 use crate::irq::Masking;
 use crate::stacks::MAX_CORES;
 use crate::sysreg::{
-    ICC_CTLR, ICC_IGRPEN, ICC_SRE, ID_AA64PFR0, ID_AA64PFR1, icc_bpr1_el1, icc_ctlr_el1, icc_eoir0_el1, icc_eoir1_el1,
-    icc_iar0_el1, icc_iar1_el1, icc_igrpen0_el1, icc_igrpen1_el1, icc_nmiar1_el1, icc_sre_el1, id_aa64pfr0_el1,
-    id_aa64pfr1_el1,
+    ICC_CTLR, ICC_IGRPEN, ICC_SRE, ID_AA64PFR0, ID_AA64PFR1, icc_ap0r0_el1, icc_ap1r0_el1, icc_ap1r1_el1,
+    icc_ap1r2_el1, icc_ap1r3_el1, icc_bpr1_el1, icc_ctlr_el1, icc_eoir0_el1, icc_eoir1_el1, icc_iar0_el1, icc_iar1_el1,
+    icc_igrpen0_el1, icc_igrpen1_el1, icc_nmiar1_el1, icc_sre_el1, id_aa64pfr0_el1, id_aa64pfr1_el1,
 };
 
 /// How often a register is read before it counts as stuck.
@@ -67,8 +67,11 @@ impl GicV3 {
                 redistributor.igroupr0.set(redistributor.igroupr0.get() & !bit);
                 self.distributor().ctlr.modify(GICD_CTLR::GRP0::SET);
                 self.settle()?;
-                // SAFETY: everything is masked by DAIF.
-                unsafe { icc_igrpen0_el1::write(ICC_IGRPEN::Enable.val(1).value) };
+                // SAFETY: everything is masked by DAIF. The stop tick is alone in its group, in the upper levels.
+                unsafe {
+                    icc_ap0r0_el1::write(0);
+                    icc_igrpen0_el1::write(ICC_IGRPEN::Enable.val(1).value);
+                }
                 isb();
             }
             Class::Superpriority => {
@@ -118,6 +121,23 @@ impl GicV3 {
         Ok((number as usize / 32, 1 << (number % 32)))
     }
 
+    /// Nothing is active any more. A reset of the cores alone may leave what a panic in a handler did not end, and its like
+    /// would stay out for ever. `bits` of priority decide which of the registers exist.
+    fn forget_active(bits: u64) {
+        // SAFETY: everything is masked by DAIF, and no handler is running that would end an interrupt.
+        unsafe {
+            icc_ap1r0_el1::write(0);
+            if bits > 5 {
+                icc_ap1r1_el1::write(0);
+            }
+            if bits > 6 {
+                icc_ap1r2_el1::write(0);
+                icc_ap1r3_el1::write(0);
+            }
+        }
+        isb();
+    }
+
     fn init_interface() -> Result<(), GicError> {
         if !enable_system_registers() {
             return Err(GicError::NoSystemRegisters);
@@ -130,6 +150,7 @@ impl GicV3 {
             icc_ctlr_el1::write(control.get() & !ICC_CTLR::EOImode.mask);
             icc_bpr1_el1::write(0);
         }
+        Self::forget_active(control.read(ICC_CTLR::PRIbits) + 1);
         priority_mask::check(MASK_NOTHING)?;
         priority_mask::check(MASK_ORDINARY)?;
         // SAFETY: as above.

@@ -18,6 +18,14 @@
 //! uncached. So each core's [`Block`] is written by EL1 only while EL2 does not use it, cleaned and invalidated; and
 //! whoever raises the stop word cleans it to the point of coherency ([`super::StopWord`]).
 //!
+//! A tick is counted only if the timer has fired: an interrupt controller may deliver a level that was withdrawn late once
+//! more, and a tick too many would put the next one off by a period.
+//!
+//! What EL1 can still do against it: it has the registers of the interrupt controller mapped, and could turn the timer's
+//! interrupt off there; and a core whose tables or SCTLR_EL1 are broken is stopped, but goes on at EL1 with what there is.
+//! Seen under QEMU only. On hardware it remains to be seen whether firmware leaves EL2 its timer and the non-secure group
+//! (the proof of [`super::choose`] tells, and the next means is tried), and how long an access past the caches takes.
+//!
 //! Nothing of this outlives a reset: each core comes this way again, from PSCI or a spin table, both of which enter at EL2.
 
 use core::cell::UnsafeCell;
@@ -45,6 +53,8 @@ enum Hvc {
     End = 0xc600_a604,
     /// Returns how many stop ticks there were.
     Beats = 0xc600_a605,
+    /// Make a virtual SError pending at EL1.
+    RaiseSError = 0xc600_a606,
 }
 
 /// What EL2 knows of its core. SP_EL2 points to it.
@@ -180,6 +190,14 @@ impl StopMeans for OwnEl2 {
         if hvc(Hvc::Acknowledge, 0) != 0 {
             super::ordinary_tick(self.ticks.ordinary, frame, hooks);
         }
+    }
+}
+
+/// Makes an SError pending at this level, if EL2 is our own and in use: what it looks like when memory answers too late
+/// with an error.
+pub(crate) fn raise_serror() {
+    if crate::irq::gate() == Gate::El2 {
+        hvc(Hvc::RaiseSError, 0);
     }
 }
 

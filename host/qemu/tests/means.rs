@@ -108,6 +108,27 @@ fn every_means_stops_the_cores_of_every_machine_that_has_it_and_the_others_say_w
 }
 
 #[test]
+fn a_panic_in_a_handler_leaves_the_next_boot_its_ordinary_interrupts() {
+    // What is active in the interrupt controller when a boot dies may outlive its reset, and keep its like out.
+    let table = [
+        (kind(2, "cortex-a72"), "priority-mask"),
+        (kind(2, "cortex-a72"), "fiq"),
+        (kind(2, "cortex-a72").el2(), "el2"),
+        (kind(3, "max"), "priority-mask"),
+        (kind(3, "max"), "feat-nmi"),
+    ];
+    for (kind, stop) in table {
+        // The second boot needs an ordinary tick on the same core to die at all.
+        for die in ["panic-in-irq", "panic-in-nmi"].into_iter().filter(|die| stop != "el2" || *die == "panic-in-irq") {
+            let machine = kind.machine(&format!("stop={stop} die={die} die_core=1 cycles=2 hang=1"));
+            let outcome = kernel::run(&machine, 0);
+            says(&outcome, "boot 2 panicked on core 1");
+            assert_eq!(outcome.console.matches("panic: core 1: asked for by die=").count(), 2, "{}", outcome.story());
+        }
+    }
+}
+
+#[test]
 fn with_el2_of_its_own_every_run_is_the_same_to_the_byte() {
     let machine = kind(3, "max").el2().machine("events=3000");
     let run = || kernel::run(&machine, 0).console;

@@ -236,6 +236,10 @@ choices! {
         Reboot = "reboot",
         /// In a clean power-off.
         PowerOff = "poweroff",
+        /// A register that is kept from EL1 where EL2 is our own (CPUs with pointer authentication have one).
+        Trap = "trap",
+        /// An SError, raised by EL2 where that is our own.
+        SError = "serror",
         /// An index out of bounds.
         Index = "index",
         /// The heap is exhausted.
@@ -316,6 +320,8 @@ choices! {
         Masked = "masked",
         /// They spin with all of DAIF masked.
         AllMasked = "all-masked",
+        /// They take exceptions without end, all of their registers lost.
+        Wild = "wild",
         /// One of them holds the console's lock and never lets go; the rest wait for it.
         Console = "console",
     }

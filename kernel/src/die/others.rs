@@ -23,6 +23,8 @@ pub(super) enum Task {
     Masked,
     /// They spin with all of DAIF masked.
     AllMasked,
+    /// They take exceptions without end.
+    Wild,
     /// One holds the console's lock, the rest wait for it.
     Console,
     /// They panic, all at once.
@@ -30,7 +32,8 @@ pub(super) enum Task {
 }
 
 impl Task {
-    const ALL: [Self; 6] = [Self::Work, Self::IrqHandler, Self::Masked, Self::AllMasked, Self::Console, Self::Panic];
+    const ALL: [Self; 7] =
+        [Self::Work, Self::IrqHandler, Self::Masked, Self::AllMasked, Self::Wild, Self::Console, Self::Panic];
 
     /// Some ways to die need the others.
     pub(super) fn of(die: Die, others: Others) -> Self {
@@ -41,6 +44,7 @@ impl Task {
             (_, Others::IrqHandler) => Self::IrqHandler,
             (_, Others::Masked) => Self::Masked,
             (_, Others::AllMasked) => Self::AllMasked,
+            (_, Others::Wild) => Self::Wild,
             (_, Others::Console) => Self::Console,
         }
     }
@@ -86,6 +90,10 @@ pub fn obey() -> ! {
         Some(Task::IrqHandler) => arm(Act::Spin),
         Some(Task::Masked) => spin_masked(),
         Some(Task::AllMasked) => spin_all_masked(),
+        Some(Task::Wild) => {
+            say_at_it();
+            arch::provoke::go_wild()
+        }
         Some(Task::Console) => {
             say_at_it();
             if let Some(console) = console::get() {

@@ -144,9 +144,9 @@ impl Progress {
     pub(super) fn resume(&self) -> Option<Step> {
         let step = self.step();
         let again = match step {
-            Step::Stop | Step::Clean | Step::Reset => true,
+            Step::Stop | Step::Wait | Step::Clean | Step::Reset => true,
             Step::Record => !self.recorded.load(Ordering::Relaxed),
-            Step::Say | Step::Wait | Step::Tell => false,
+            Step::Say | Step::Tell => false,
         };
         if again && self.tries.load(Ordering::Relaxed) < 2 { Some(step) } else { step.next() }
     }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_always_panics_comes_to_an_end_and_tries_to_clean_and_to_reset_twice() {
+    fn a_path_that_always_panics_comes_to_an_end_and_tries_to_stop_to_clean_and_to_reset_twice() {
         let progress = Progress::new();
         let mut begun = std::vec::Vec::new();
         let mut next = Some(Step::Stop);
@@ -190,7 +190,7 @@ mod tests {
             next = progress.resume();
         }
         use Step::{Clean, Record, Reset, Say, Stop, Tell, Wait};
-        assert_eq!(begun, [Stop, Stop, Record, Record, Say, Wait, Clean, Clean, Tell, Reset, Reset]);
+        assert_eq!(begun, [Stop, Stop, Record, Record, Say, Wait, Wait, Clean, Clean, Tell, Reset, Reset]);
     }
 
     #[test]

@@ -11,6 +11,10 @@ use super::{Block, Hvc};
 const HCR_VI: u64 = 1 << 7;
 /// HCR_EL2.IMO: physical IRQs are taken to EL2, whatever EL1 masks.
 const HCR_IMO: u64 = 1 << 4;
+/// HCR_EL2.AMO: SErrors are EL2's, and EL1 can be given virtual ones.
+const HCR_AMO: u64 = 1 << 5;
+/// HCR_EL2.VSE: a virtual SError is pending.
+const HCR_VSE: u64 = 1 << 8;
 /// PSTATE of an injection: EL1 with SP_EL1, everything masked.
 const EL1H_MASKED: u64 = 0x3c5;
 /// Offsets of GICC_IAR and GICC_EOIR (Arm IHI 0048).
@@ -18,8 +22,15 @@ const GICC_IAR: usize = 0x0c;
 const GICC_EOIR: usize = 0x10;
 /// First interrupt number that is none.
 const SPECIAL: u32 = 1020;
+/// CNTHP_CTL_EL2.ISTATUS, the number of its bit: the timer has fired.
+const ISTATUS: u32 = 2;
 /// ESR_ELx.EC of HVC from AArch64.
 const EC_HVC64: u64 = 0x16;
+
+unsafe extern "C" {
+    /// The table, for VBAR_EL2.
+    pub(crate) safe fn el2_vectors();
+}
 
 global_asm!(
     r#"
@@ -64,6 +75,8 @@ el2_call:
     b.eq    call_acknowledge
     cmp     x3, #{end}
     b.eq    call_end
+    cmp     x3, #{serror}
+    b.eq    call_serror
     cmp     x3, #{beats}
     b.ne    9f
     mov     x1, sp
@@ -89,8 +102,18 @@ call_start:
 call_acknowledge:
     bic     x2, x2, #{vi}
     msr     hcr_el2, x2
-    ldr     w0, [sp, #{block_unanswered}]
-    str     wzr, [sp, #{block_unanswered}]
+    mov     x1, sp
+    mov     x0, #0
+    cbz     x1, 9b
+    ldr     w0, [x1, #{block_unanswered}]
+    str     wzr, [x1, #{block_unanswered}]
+    eret
+
+call_serror:
+    orr     x2, x2, #{amo}      // physical ones would come here from now on: whoever asks for this dies of it
+    orr     x2, x2, #{vse}
+    msr     hcr_el2, x2
+    mov     x0, #0
     eret
 
 call_end:
@@ -98,7 +121,11 @@ call_end:
     bic     x2, x2, #{vi}
     bic     x2, x2, #{imo}
     msr     hcr_el2, x2
+    mov     x1, sp
     mov     x0, #0
+    cbz     x1, 9b
+    str     wzr, [x1, #{block_unanswered}]
+    dsb     sy                  // what was written past the caches comes before what EL1 writes through them
     eret
 
 el2_irq:
@@ -111,17 +138,20 @@ el2_irq:
 1:  mrs     x1, S3_0_C12_C12_0  // ICC_IAR1_EL1
 2:  ldr     w2, [sp, #{block_intid}]
     cmp     w1, w2
-    b.eq    4f
-    mov     w3, #{special}      // none after all, or one that nobody enabled: ended, not told
+    b.ne    2f
+    mrs     x2, cnthp_ctl_el2
+    tbnz    x2, #{istatus}, 4f
+    b       7f                  // the last one, withdrawn so late that it came twice
+2:  mov     w3, #{special}      // none after all, or one that nobody enabled: ended, not told
     cmp     w1, w3
     b.hs    6f
-    cbz     x0, 3f
+7:  cbz     x0, 3f
     str     w1, [x0, #{gicc_eoir}]
     b       6f
 3:  msr     S3_0_C12_C12_1, x1  // ICC_EOIR1_EL1
     b       6f
 
-    // The tick. The next one comes a period after this one, or from now on if that has passed.
+    // The tick. The next one comes a whole number of periods after this one (timer::next_compare).
 4:  ldr     x3, [sp, #{block_period}]
     mrs     x2, cnthp_cval_el2
     add     x2, x2, x3
@@ -129,7 +159,10 @@ el2_irq:
     mrs     x1, cntpct_el0
     cmp     x2, x1
     b.hi    5f
-    add     x2, x1, x3
+    sub     x1, x1, x2
+    udiv    x1, x1, x3
+    madd    x2, x1, x3, x2
+    add     x2, x2, x3
 5:  msr     cnthp_cval_el2, x2
     isb                         // the interrupt is withdrawn before its end is signalled
     ldr     w1, [sp, #{block_intid}]
@@ -203,10 +236,14 @@ inject:
     acknowledge = const Hvc::Acknowledge as u64 - Hvc::Start as u64,
     end = const Hvc::End as u64 - Hvc::Start as u64,
     beats = const Hvc::Beats as u64 - Hvc::Start as u64,
+    serror = const Hvc::RaiseSError as u64 - Hvc::Start as u64,
+    amo = const HCR_AMO,
+    vse = const HCR_VSE,
     vi = const HCR_VI,
     imo = const HCR_IMO,
     el1h = const EL1H_MASKED,
     special = const SPECIAL,
+    istatus = const ISTATUS,
     gicc_iar = const GICC_IAR,
     gicc_eoir = const GICC_EOIR,
     block_saved = const offset_of!(Block, saved),
