@@ -108,20 +108,26 @@ mod target {
         unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
     }
 
-    /// One loop for each operation: one instruction to clean a line and three to get to the next. The condition is at its
-    /// end, where the compiler leaves it: built for size, it does not move one there.
+    /// One loop for each operation: one instruction to clean a line and three to get to the next. All in assembly: built for
+    /// size, the compiler makes five or six of them.
     macro_rules! clean_loop {
         ($instruction:literal, $range:expr, $line:expr) => {{
-            let mut address = $range.start & !($line - 1);
-            if address < $range.end {
-                loop {
-                    // SAFETY: cleaning writes back what is in the cache already. An unmapped address faults, which is
-                    // what the caller's mistake deserves.
-                    unsafe { asm!($instruction, in(reg) address, options(nostack, preserves_flags)) };
-                    address += $line;
-                    if address >= $range.end {
-                        break;
-                    }
+            let first = $range.start & !($line - 1);
+            if first < $range.end {
+                // SAFETY: cleaning writes back what is in the cache already, and the loop ends behind the range. An unmapped
+                // address faults, which is what the caller's mistake deserves.
+                unsafe {
+                    asm!(
+                        "2:",
+                        $instruction,
+                        "add {address}, {address}, {line}",
+                        "cmp {address}, {end}",
+                        "b.lo 2b",
+                        address = inout(reg) first => _,
+                        line = in(reg) $line,
+                        end = in(reg) $range.end,
+                        options(nostack)
+                    );
                 }
             }
         }};
@@ -132,9 +138,9 @@ mod target {
     pub fn clean_range_no_barrier(range: Range<usize>) -> u64 {
         let line = line_size();
         match deepest() {
-            CleanOp::Cvadp => clean_loop!("sys #3, c7, c13, #1, {}", range, line),
-            CleanOp::Cvap => clean_loop!("sys #3, c7, c12, #1, {}", range, line),
-            CleanOp::Cvac => clean_loop!("dc cvac, {}", range, line),
+            CleanOp::Cvadp => clean_loop!("sys #3, c7, c13, #1, {address}", range, line),
+            CleanOp::Cvap => clean_loop!("sys #3, c7, c12, #1, {address}", range, line),
+            CleanOp::Cvac => clean_loop!("dc cvac, {address}", range, line),
         }
         lines_in(&range, line)
     }
@@ -151,14 +157,14 @@ mod target {
     /// not hidden. For ranges that own their lines.
     pub(crate) fn clean_and_invalidate_to_poc(range: Range<usize>) {
         let line = line_size();
-        clean_loop!("dc civac, {}", range, line);
+        clean_loop!("dc civac, {address}", range, line);
         complete();
     }
 
     /// Cleans a range to the point of coherency, for readers whose MMU is off: a core that starts.
     pub fn clean_to_poc(range: Range<usize>) {
         let line = line_size();
-        clean_loop!("dc cvac, {}", range, line);
+        clean_loop!("dc cvac, {address}", range, line);
         complete();
     }
 }

@@ -32,7 +32,7 @@ pub const TICK_INSTRUCTIONS_MAX: u64 = 1000;
 
 /// An instruction takes a nanosecond: 2^0.
 const FAST: u8 = 0;
-/// Where a second of the guest is waited for, it takes 64, so that it is not a thousand million instructions.
+/// Where seconds of the guest are waited for, it takes 64: they are not thousands of millions of instructions then.
 const SLOW: u8 = 6;
 /// Bounds what hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
