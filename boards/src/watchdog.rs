@@ -1,6 +1,6 @@
 //! Watchdogs: a way to reset where no firmware offers one, and the dead man that resets a panic which hangs.
 //!
-//! [`set_up`] takes the one watchdog that the device tree names, or that is found on its PCI bus. From then on it is a way to
+//! `set_up` takes the one watchdog that the device tree names, or that is found on its PCI bus. From then on it is a way to
 //! reset ([`crate::ResetWay::Watchdog`]), and, where it is seen to count, [`dead_man`] arms it when a panic begins.
 //!
 //! One file is one chip. A chip takes its registers from outside, so that its tests see what it does to them, in order.
@@ -18,7 +18,7 @@ mod sp805;
 /// few times that, for a machine that is slow; and within what chips can: 16 s (BCM2835), 8.6 s (SBSA at 1 GHz, clipped).
 pub const DEAD_MAN_MS: u32 = 10_000;
 
-/// A watchdog as the device tree describes it; [`set_up`] maps its registers.
+/// A watchdog as the device tree describes it; `set_up` maps its registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchdogInfo {
     /// Which chip.
@@ -93,7 +93,7 @@ pub enum Choice {
     Off,
 }
 
-/// What [`set_up`] found.
+/// What `set_up` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The watchdog.
@@ -160,7 +160,7 @@ mod target {
     /// Longest that a reset is waited for, in milliseconds: the chips need one.
     const RESET_MAX_MS: u64 = 500;
 
-    /// The machine's watchdog, once [`set_up`] has found it.
+    /// The machine's watchdog, once `set_up` has found it.
     #[must_use]
     pub fn found() -> Option<&'static dyn Watchdog> {
         Some(match CHIP.get()? {
