@@ -63,7 +63,7 @@ measure: build ## what an event costs, in instructions, exact and repeatable
 	@for cpu in max:0 cortex-a76:4 cortex-a72:4; do \
 		echo "$${cpu%:*}"; \
 		AFTERGLOW_APPEND='measure cycles=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
-			| sed -n '/^ticks per event/,/each event/{/^$$/!p}'; \
+			| sed -n '/^ticks per event/,/mask and/{/^$$/!{/^  stop by/!p}}'; \
 	done
 
 nest: build ## an NMI that records, at every single instruction of recording

@@ -9,9 +9,10 @@ use crate::region_memory::CpuCrc;
 use crate::trace::CoreWriter;
 use crate::{say, trace};
 use arch::nmi::Ticking;
+use ring::format::LINE_SIZE;
 use ring::records::BankRecord;
 use ring::recover::{Bank, Item};
-use ring::seams::Memory;
+use ring::seams::{Memory, Persist};
 use ring::writer::{Event, Slot};
 
 /// Events of each size that are measured.
@@ -30,8 +31,23 @@ pub fn report() {
         say!("  {size:>3} bytes of fields  {}.{:01}", ticks / EVENTS, ticks % EVENTS * 10 / EVENTS);
     }
     if let Some(recording) = life::recording() {
+        clean(recording);
         recover(writer, recording);
     }
+}
+
+/// Tells what it costs to clean a line, of many in a row.
+fn clean(recording: &Recording) {
+    let Recording { memory, geometry, bank, .. } = *recording;
+    let clean = |lines: u64| {
+        let begin = arch::timer::now();
+        memory.clean(geometry.bank(bank), lines * LINE_SIZE);
+        arch::timer::now() - begin
+    };
+    let lines = geometry.bank_size / LINE_SIZE;
+    let (some, all) = (clean(lines / 2), clean(lines));
+    let tenths = 10 * (all - some) / (lines - lines / 2);
+    say!("\nticks to clean a line by {}: {}.{:01}", arch::cache::deepest().name(), tenths / 10, tenths % 10);
 }
 
 /// Tells what it costs to recover this core's own ring, full of events of 16 bytes: to find its newest sub-buffer, and

@@ -24,8 +24,8 @@ pub const RESET_MAX_NS: u64 = 200_000;
 /// Longest from the panic to the request for a reset when cores cannot be reached: two seconds of waiting, and the rest at the
 /// pace of [`SLOW`].
 pub const UNREACHED_MAX_NS: u64 = 2_050_000_000;
-/// Most instructions for each cache line that is cleaned.
-pub const PER_LINE_MAX: f64 = 6.0;
+/// Most instructions for each cache line that is cleaned, in tenths.
+pub const LINE_TENTHS_MAX: u64 = 60;
 /// Most instructions of a tick of both kinds: a thousandth of what a core with 1000 million instructions a second does in
 /// one period.
 pub const TICK_INSTRUCTIONS_MAX: u64 = 1000;
@@ -321,19 +321,6 @@ fn figures(console: &str, reached: bool) -> Option<Figures> {
     })
 }
 
-/// What cleaning costs in instructions: each line, and everything else that is done once. The straight line that is
-/// nearest to runs with different numbers of lines; None where they do not differ.
-#[must_use]
-pub fn cost_of_cleaning(runs: &[Figures]) -> Option<(f64, f64)> {
-    let points = runs.iter().filter(|run| run.stopped_ns.is_some()).map(|run| (run.lines as f64, run.clean_ns as f64));
-    let number = points.clone().count() as f64;
-    let (x, y) = points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0 / number, y + point.1 / number));
-    let (over, under) = points
-        .fold((0.0, 0.0), |(over, under), point| (over + (point.0 - x) * (point.1 - y), under + (point.0 - x).powi(2)));
-    let each = over / under;
-    (under > 0.0).then_some((each, y - each * x))
-}
-
 /// What interrupts cost on a core, in instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -343,6 +330,8 @@ pub struct Cost {
     pub both_ticks: u64,
     /// Masking ordinary interrupts and opening them again, in tenths.
     pub masking_tenths: u64,
+    /// Cleaning a cache line, of many in a row, in tenths.
+    pub line_tenths: u64,
 }
 
 /// Measures the ticks and the masking of a machine with one of its means.
@@ -360,18 +349,26 @@ pub fn cost(kernel: &Image, kind: &Kind, means: Means) -> Result<Cost> {
     let cost = cost.with_context(|| format!("{what}: it does not say what ticks cost\n{}", outcome.story()))?;
     let (both, most, line) = (cost.both_ticks, TICK_INSTRUCTIONS_MAX, &outcome.command_line);
     ensure!(both <= most, "{what}: the ticks cost {both} instructions, not {most}\n--- to repeat it\n{line}");
+    let line_tenths = cost.line_tenths;
+    ensure!(line_tenths <= LINE_TENTHS_MAX, "{what}: a line costs {line_tenths} tenths, not {LINE_TENTHS_MAX}\n{line}");
     Ok(cost)
 }
 
 fn read_cost(console: &str, name: &str) -> Option<Cost> {
     let told = console.split_once(&format!("that interrupts cost, stop by {name}:"))?.1;
     let word = |begin: &str| told.lines().find_map(|line| line.trim().strip_prefix(begin))?.split_whitespace().next();
-    let (whole, tenth) = word("mask and unmask")?.split_once('.')?;
     Some(Cost {
         stop_tick: word("a stop tick")?.parse().ok()?,
         both_ticks: word("with an ordinary tick")?.parse().ok()?,
-        masking_tenths: whole.parse::<u64>().ok()? * 10 + tenth.parse::<u64>().ok()?,
+        masking_tenths: tenths(word("mask and unmask")?)?,
+        line_tenths: tenths(console.split_once("ticks to clean a line by ")?.1.lines().next()?.split_once(": ")?.1)?,
     })
+}
+
+/// From "10.5": 105.
+fn tenths(text: &str) -> Option<u64> {
+    let (whole, tenth) = text.split_once('.')?;
+    Some(whole.parse::<u64>().ok()? * 10 + tenth.parse::<u64>().ok()?)
 }
 
 /// Does a job for each item, as many at a time as the harness lets machines run; results in the order of the items. `done`
@@ -432,18 +429,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_of_a_line_is_told_from_what_is_done_once() {
-        let run = |lines| Figures { stopped_ns: Some(1), lines, clean_ns: 1000 + 5 * lines, reset_ns: 0 };
-        let (each, once) = cost_of_cleaning(&[run(100), run(350), run(8000)]).unwrap();
-        assert!((each - 5.0).abs() < 1e-6 && (once - 1000.0).abs() < 1e-3, "{each} {once}");
-        assert_eq!(cost_of_cleaning(&[run(7), run(7)]), None);
-        assert_eq!(cost_of_cleaning(&[]), None);
-    }
-
-    #[test]
     fn what_interrupts_cost_is_read() {
-        let told = "ticks of the counter that interrupts cost, stop by FIQ:\n   a stop tick            224 (224 ppm of a period)\n   with an ordinary tick  766 (766 ppm, its three events included)\n   mask and unmask        10.5\n";
-        let cost = Cost { stop_tick: 224, both_ticks: 766, masking_tenths: 105 };
+        let told = "ticks to clean a line by DC CVAC: 4.0\nticks of the counter that interrupts cost, stop by FIQ:\n   a stop tick            224 (224 ppm of a period)\n   with an ordinary tick  766 (766 ppm, its three events included)\n   mask and unmask        10.5\n";
+        let cost = Cost { stop_tick: 224, both_ticks: 766, masking_tenths: 105, line_tenths: 40 };
         assert_eq!(read_cost(told, "FIQ"), Some(cost));
         assert_eq!(read_cost(told, "FEAT_NMI"), None, "another means");
     }
