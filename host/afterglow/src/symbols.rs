@@ -236,9 +236,9 @@ mod tests {
 
     #[test]
     fn the_kernels_own_functions_are_named_and_others_are_not() {
-        let Some(elf) = kernel_elf() else { return };
-        let symbols = Symbols::load(&elf).unwrap();
-        let bytes = std::fs::read(&elf).unwrap();
+        let elf = qemu::workspace::kernel_file().unwrap();
+        let symbols = Symbols::load(elf).unwrap();
+        let bytes = std::fs::read(elf).unwrap();
         let file = object::File::parse(bytes.as_slice()).unwrap();
         let main = file.symbols().find(|symbol| symbol.name() == Ok("kernel_main")).unwrap();
         let (start, build) = (main.address(), symbols.build.clone());
@@ -259,11 +259,6 @@ mod tests {
         assert_eq!(annotator.finish(), "");
         annotator.pass(&format!("pc {start:#x}"));
         assert!(annotator.finish().contains("kernel_main"), "a last line without its end counts");
-    }
-
-    /// The ELF file that the tests boot, where it has been built.
-    fn kernel_elf() -> Option<PathBuf> {
-        std::env::var_os("AFTERGLOW_KERNEL").map(PathBuf::from)
     }
 
     #[test]

@@ -18,14 +18,24 @@ const TARGET: &str = "aarch64-unknown-none-softfloat";
 /// It cannot be built, or is not a kernel.
 pub fn kernel() -> Result<&'static Image> {
     static KERNEL: OnceLock<Result<Image, String>> = OnceLock::new();
-    let kernel = KERNEL.get_or_init(|| {
-        let found = match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-            Some(path) => Image::load(&root().join(path)).with_context(|| format!("{VARIABLE} names it")),
-            None => build().and_then(|path| Image::load(&path)),
-        };
-        found.map_err(|error| format!("{error:#}"))
-    });
+    let load = || {
+        Image::load(kernel_file()?).with_context(|| format!("the kernel of the workspace ({VARIABLE} names another)"))
+    };
+    let kernel = KERNEL.get_or_init(|| load().map_err(|error| format!("{error:#}")));
     kernel.as_ref().map_err(|error| anyhow!(error.clone()))
+}
+
+/// The same as a file: ELF, with its symbols.
+///
+/// # Errors
+/// It cannot be built.
+pub fn kernel_file() -> Result<&'static Path> {
+    static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let named = env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        named.map_or_else(build, |path| Ok(root().join(path))).map_err(|error| format!("{error:#}"))
+    });
+    file.as_deref().map_err(|error| anyhow!(error.clone()))
 }
 
 /// The directory of the workspace, where this crate was compiled.
