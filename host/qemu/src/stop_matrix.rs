@@ -22,7 +22,7 @@ pub const STOPPED_MAX_NS: u64 = 2 * TICK_NS;
 /// Longest from then until the reset is asked for, beside the clean.
 pub const RESET_MAX_NS: u64 = 200_000;
 /// Longest from the panic to the request for a reset when cores cannot be reached: two seconds of waiting, and the rest at the
-/// pace of [`SLOW`].
+/// pace of `SLOW`.
 pub const UNREACHED_MAX_NS: u64 = 2_050_000_000;
 /// Most instructions for each cache line that is cleaned, in tenths.
 pub const LINE_TENTHS_MAX: u64 = 60;
