@@ -3,8 +3,10 @@
 //! It runs where all registers are visible (no security extensions, or a kernel that owns both states) and in the
 //! non-secure view of firmware that keeps group 0 for itself: there half of the priorities are hidden, and the values
 //! of [`super`] keep their order. Everything that is visible is in the same group, signalled as IRQ, unless an FIQ
-//! is asked for: then that interrupt alone is in group 0, the rest in group 1, and GICC_CTLR.AckCtl lets one
-//! register acknowledge both (the other way, GICC_AIAR, is not in every implementation).
+//! is asked for: then that interrupt alone is in group 0, the rest in group 1. GICC_CTLR.AckCtl lets one register
+//! acknowledge both groups (the other way, GICC_AIAR, is not in every implementation).
+//!
+//! No part of it is a system register, so a host tests the driver with memory in place of the registers.
 
 use core::ops::Range;
 
@@ -25,26 +27,22 @@ pub struct V2Regions {
     pub interface: Range<usize>,
 }
 
-/// Bytes of the CPU interface that are used. GICC_DIR, behind them, is not.
-const INTERFACE_USED: usize = 0x1000;
-
 impl V2Regions {
-    /// Checks sizes: what is read before the controller itself can be asked.
+    /// Checks sizes: what is read before the controller itself can be asked. Of the CPU interface older device trees give
+    /// the first 256 bytes only; GICC_DIR, far behind them, is not used.
     ///
     /// # Errors
     ///
     /// [`GicError::NotThere`].
     pub fn check(&self) -> Result<(), GicError> {
         let fits = |range: &Range<usize>, size: usize| range.len() >= size && range.start.is_multiple_of(4);
-        if fits(&self.distributor, size_of::<Distributor>()) && fits(&self.interface, INTERFACE_USED) {
+        if fits(&self.distributor, size_of::<Distributor>()) && fits(&self.interface, size_of::<CpuInterface>()) {
             Ok(())
         } else {
             Err(GicError::NotThere)
         }
     }
 }
-
-const _: () = assert!(size_of::<CpuInterface>() <= INTERFACE_USED);
 
 /// Whether a peripheral with this ICPIDR2 is a GICv2.
 #[must_use]
@@ -59,6 +57,13 @@ pub fn interrupt_count(typer: u32) -> u32 {
     (32 * (lines + 1)).min(super::SPECIAL_BASE)
 }
 
+/// The calling core's bit in GICD_ITARGETSR, which is what it reads there for its private interrupts; of those that are not
+/// there it may read nothing. `None` is a controller for a single core: it routes nothing.
+#[must_use]
+pub fn own_target(private: impl IntoIterator<Item = u8>) -> Option<u8> {
+    private.into_iter().find(|target| *target != 0)
+}
+
 /// The software-generated interrupts, one bit each, that are pending by GICD_SPENDSGIRn (a byte each: who sent it) or
 /// active by GICD_ISACTIVER0.
 #[must_use]
@@ -68,11 +73,9 @@ pub fn sgis(pending: [u32; 4], active: u32) -> u16 {
     pending | active as u16
 }
 
-#[cfg(target_os = "none")]
-#[path = "v2_target.rs"]
-mod target;
-#[cfg(target_os = "none")]
-pub use target::{GicV2, priority_mask};
+#[path = "v2_driver.rs"]
+mod driver;
+pub use driver::{GicV2, priority_mask};
 
 #[cfg(test)]
 mod tests {
@@ -94,6 +97,12 @@ mod tests {
     }
 
     #[test]
+    fn a_core_finds_its_bit_at_the_first_private_interrupt_that_has_one() {
+        assert_eq!(own_target([0, 0, 4, 4]), Some(4));
+        assert_eq!(own_target([0; 32]), None);
+    }
+
+    #[test]
     fn pending_and_active_sgis_are_a_bit_each() {
         assert_eq!(sgis([0; 4], 0), 0);
         assert_eq!(sgis([0x0000_0800, 0, 0, 0x0100_0000], 0), 1 << 1 | 1 << 15);
@@ -104,9 +113,11 @@ mod tests {
     fn regions_that_are_too_small_or_crooked_are_refused() {
         let good = V2Regions { distributor: 0xff84_1000..0xff84_2000, interface: 0xff84_2000..0xff84_4000 };
         assert_eq!(good.check(), Ok(()));
+        let older = V2Regions { interface: 0x2c00_0100..0x2c00_0200, ..good.clone() };
+        assert_eq!(older.check(), Ok(()));
         for bad in [
             V2Regions { distributor: 0xff84_1000..0xff84_1800, ..good.clone() },
-            V2Regions { interface: 0xff84_2000..0xff84_2100, ..good.clone() },
+            V2Regions { interface: 0xff84_2000..0xff84_2080, ..good.clone() },
             V2Regions { interface: 0xff84_2002..0xff84_4002, ..good },
         ] {
             assert_eq!(bad.check(), Err(GicError::NotThere));

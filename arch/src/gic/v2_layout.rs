@@ -56,6 +56,7 @@ register_structs! {
         (0x400 => pub ipriorityr: [ReadWrite<u8>; 1024]),
         (0x800 => pub itargetsr: [ReadWrite<u8>; 1024]),
         (0xc00 => _reserved2),
+        (0xf10 => pub cpendsgir: [ReadWrite<u32>; 4]),
         (0xf20 => pub spendsgir: [ReadWrite<u32>; 4]),
         (0xf30 => _reserved3),
         (0xfe8 => pub icpidr2: ReadOnly<u32, ICPIDR2::Register>),

@@ -7,7 +7,7 @@ use tock_registers::interfaces::{Readable, Writeable};
 
 use super::super::{Class, Gic, GicError, IntId, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security};
 use super::layout::{CpuInterface, Distributor, GICC_CTLR, GICD_CTLR};
-use super::{V2Regions, interrupt_count, is_v2, sgis};
+use super::{V2Regions, interrupt_count, is_v2, own_target, sgis};
 use crate::core_local::this;
 use crate::irq::Masking;
 
@@ -46,12 +46,25 @@ impl GicV2 {
         unsafe { &*ptr::with_exposed_provenance(self.regions.interface.start) }
     }
 
+    /// Checks that this number exists, and where its bit is.
+    fn place(&self, id: IntId) -> Result<(usize, u32), GicError> {
+        let number = id.number();
+        if number >= interrupt_count(self.distributor().typer.get()) {
+            return Err(GicError::NoSuchInterrupt(number));
+        }
+        Ok((number as usize / 32, 1 << (number % 32)))
+    }
+
     /// Turns this core's interface on: with FIQ for group 0, or all as IRQ.
     fn control(&self, fiq: bool) -> Result<(), GicError> {
         let interface = self.interface();
         let kept = GICC_CTLR::BYPASS.val(interface.ctlr.read(GICC_CTLR::BYPASS)) + GICC_CTLR::GRP0::SET;
-        let groups = if self.security() == Security::Single { GICC_CTLR::GRP1::SET } else { GICC_CTLR::GRP1::CLEAR };
-        let signal = if fiq { GICC_CTLR::FIQEn::SET + GICC_CTLR::AckCtl::SET } else { GICC_CTLR::FIQEn::CLEAR };
+        // Shared interrupts stay in group 1 where an FIQ was tried and given up.
+        let groups = match self.security() {
+            Security::Single => GICC_CTLR::GRP1::SET + GICC_CTLR::AckCtl::SET,
+            Security::NonSecure => GICC_CTLR::GRP1::CLEAR,
+        };
+        let signal = if fiq { GICC_CTLR::FIQEn::SET } else { GICC_CTLR::FIQEn::CLEAR };
         interface.ctlr.write(kept + groups + signal);
         if interface.ctlr.is_set(GICC_CTLR::EOImode) {
             return Err(GicError::NotOffered("an end of interrupt that deactivates: firmware has turned that off"));
@@ -106,6 +119,8 @@ impl Gic for GicV2 {
         let (distributor, interface) = (self.distributor(), self.interface());
         distributor.icenabler[0].set(ALL);
         distributor.icpendr[0].set(ALL);
+        // That one does not reach software-generated interrupts, and whoever ran before may have sent some.
+        distributor.cpendsgir.iter().for_each(|senders| senders.set(ALL));
         distributor.icactiver[0].set(ALL);
         distributor.igroupr[0].set(0);
         for priority in &distributor.ipriorityr[..32] {
@@ -127,11 +142,8 @@ impl Gic for GicV2 {
 
     fn enable(&self, id: IntId, class: Class) -> Result<(), GicError> {
         let distributor = self.distributor();
+        let (block, bit) = self.place(id)?;
         let number = id.number() as usize;
-        if number >= interrupt_count(distributor.typer.get()) as usize {
-            return Err(GicError::NoSuchInterrupt(id.number()));
-        }
-        let bit = 1 << (number % 32);
         match class {
             Class::Nmi | Class::Ordinary => {}
             Class::Fiq => self.make_fiq(id, bit)?,
@@ -143,17 +155,19 @@ impl Gic for GicV2 {
         if wrote != read {
             return Err(GicError::PriorityRefused { wrote, read });
         }
-        if !id.is_private() {
-            // The targets of private interrupts tell each core its own bit.
-            distributor.itargetsr[number].set(distributor.itargetsr[0].get());
+        let private = distributor.itargetsr[..32].iter().map(Readable::get);
+        if !id.is_private()
+            && let Some(target) = own_target(private)
+        {
+            distributor.itargetsr[number].set(target);
         }
-        distributor.isenabler[number / 32].set(bit);
+        distributor.isenabler[block].set(bit);
         Ok(())
     }
 
     fn disable(&self, id: IntId) -> Result<(), GicError> {
-        let number = id.number() as usize;
-        self.distributor().icenabler[number / 32].set(1 << (number % 32));
+        let (block, bit) = self.place(id)?;
+        self.distributor().icenabler[block].set(bit);
         Ok(())
     }
 
@@ -194,10 +208,12 @@ impl Gic for GicV2 {
 /// GICC_PMR of this core: interrupts of this priority number or a higher one stay out.
 ///
 /// Raising it needs no barrier: an interrupt that is taken before the write has reached the controller finds nothing to
-/// acknowledge, because the read of GICC_IAR comes behind the write, both being of one device.
+/// acknowledge, because the read of GICC_IAR comes behind the write, both being of one device. Lowering it needs none: an
+/// interrupt comes a little later, and its handler sees all that its own core did before. Only the compiler must be kept from
+/// moving the section's accesses across, as it may with volatile ones.
 pub mod priority_mask {
     use core::ptr;
-    use core::sync::atomic::{AtomicUsize, Ordering};
+    use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
     use tock_registers::interfaces::{Readable, Writeable};
 
@@ -225,6 +241,7 @@ pub mod priority_mask {
     }
 
     /// Masks ordinary interrupts and returns what it was.
+    #[cfg(any(target_os = "none", test))]
     #[inline(always)]
     pub(crate) fn mask() -> u64 {
         let before = get();
@@ -236,7 +253,9 @@ pub mod priority_mask {
     #[inline(always)]
     pub(crate) fn set(value: u64) {
         if let Some(interface) = interface() {
+            compiler_fence(Ordering::SeqCst);
             interface.pmr.set(value as u32);
+            compiler_fence(Ordering::SeqCst);
         }
     }
 
@@ -252,3 +271,7 @@ pub mod priority_mask {
         if read == wrote { Ok(()) } else { Err(GicError::PriorityRefused { wrote, read }) }
     }
 }
+
+#[cfg(test)]
+#[path = "v2_tests.rs"]
+mod tests;
