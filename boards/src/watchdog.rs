@@ -1,7 +1,7 @@
 //! Watchdogs: a way to reset where no firmware offers one, and the dead man that resets a panic which hangs.
 //!
 //! `set_up` takes the one watchdog that the device tree names, or that is found on its PCI bus. From then on it is a way to
-//! reset ([`crate::ResetWay::Watchdog`]), and, where it is seen to count, [`dead_man`] arms it when a panic begins.
+//! reset ([`crate::ResetWay::Watchdog`]), and, where it is seen to count, `dead_man` arms it when a panic begins.
 //!
 //! One file is one chip. A chip takes its registers from outside, so that its tests see what it does to them, in order.
 

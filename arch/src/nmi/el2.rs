@@ -3,10 +3,10 @@
 //!
 //! | | EL1, the kernel | EL2, `el2/vectors.rs` |
 //! |---|---|---|
-//! | set-up of the interrupt controller | all of it, before [`Hvc::Start`] | nothing |
+//! | set-up of the interrupt controller | all of it, before `Hvc::Start` | nothing |
 //! | physical IRQs | never sees one | acknowledges and ends them: the timer of EL2, nothing else is enabled |
 //! | stop tick | | reads the stop word, counts, rearms its timer |
-//! | ordinary tick | a virtual IRQ (HCR_EL2.VI), acknowledged by [`Hvc::Acknowledge`] | raises it at each stop tick |
+//! | ordinary tick | a virtual IRQ (HCR_EL2.VI), acknowledged by `Hvc::Acknowledge` | raises it at each stop tick |
 //! | FIQ, SError | as ever | nothing |
 //!
 //! To stop a core, EL2 does not run any of the kernel: it makes EL1 go on at `injected_stop`, with everything masked, on
@@ -15,7 +15,7 @@
 //! are put right first. A core without ordinary tick for too long goes on at `injected_hang` in the same way.
 //!
 //! EL2 runs with its MMU off: nothing there depends on tables that a wild EL1 could have broken. Its data are then
-//! uncached. So each core's [`Block`] is written by EL1 only while EL2 does not use it, cleaned and invalidated; and
+//! uncached. So each core's `Block` is written by EL1 only while EL2 does not use it, cleaned and invalidated; and
 //! whoever raises the stop word cleans it to the point of coherency ([`super::StopWord`]).
 //!
 //! A tick is counted only if the timer has fired: an interrupt controller may deliver a level that was withdrawn late once
