@@ -4,7 +4,7 @@
 mod kernel;
 use kernel::{machine, says};
 use qemu::console::tables;
-use qemu::{Machine, Threads, workspace};
+use qemu::{Machine, Threads, trace, workspace};
 use std::time::Duration;
 
 /// A machine of the table.
@@ -133,6 +133,20 @@ fn with_el2_of_its_own_every_run_is_the_same_to_the_byte() {
     let machine = kind(3, "max").el2().machine("events=3000");
     let run = || kernel::run(&machine, 0).console;
     assert_eq!(run(), run());
+}
+
+#[test]
+fn nothing_is_sent_through_the_registers_of_a_gicv2() {
+    for (kind, stop) in [
+        (kind(2, "cortex-a72"), "fiq"),
+        (kind(2, "cortex-a72").secure(), "priority-mask"),
+        (kind(2, "cortex-a72").el2(), "el2"),
+    ] {
+        let outcome = kernel::run(&kind.machine(&format!("stop={stop}")).trace(trace::SGI_EVENTS), 0);
+        assert!(outcome.trace.contains("gic_dist_write"), "the trace sees the interrupt controller: {kind:?}");
+        let sent: Vec<_> = trace::sgis(&outcome.trace).collect();
+        assert!(sent.is_empty(), "{kind:?}: {sent:?}");
+    }
 }
 
 /// Whether an instruction writes ICC_SGI1R_EL1, ICC_ASGI1R_EL1 or ICC_SGI0R_EL1: MSR S3_0_C12_C11_{5, 6, 7}.
