@@ -116,7 +116,10 @@ fn children(parent: u32) -> Vec<PathBuf> {
 fn qemu_ends_with_it_whatever_ends_it() {
     for signal in ["INT", "TERM", "KILL"] {
         let (_directory, path) = kernel(Guest::new().print("up\n").hang());
-        let mut command = afterglow(&["boot", path.to_str().unwrap(), "--timeout", "0"]);
+        // Whoever runs the tests in the background of a shell has SIGINT ignored, and so would this.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_afterglow"), "boot"]).env_remove("AFTERGLOW_APPEND");
+        command.arg(&path).args(["--timeout", "0"]);
         let mut running = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut console = BufReader::new(running.stdout.take().unwrap());
         let mut line = String::new();
