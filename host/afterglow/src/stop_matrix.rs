@@ -47,7 +47,7 @@ impl StopMatrix {
         let figures = matrix::all(&cells, |done, of| progress("stops", done, of), |cell| cell.run(&kernel));
         let runs: Vec<Run> = cells.into_iter().zip(figures).collect();
         let costs = matrix::all(
-            &rows,
+            &measured,
             |done, of| progress("costs", done, of),
             |(kind, means)| matrix::cost(&kernel, kind, *means),
         );
