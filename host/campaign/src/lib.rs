@@ -1,0 +1,10 @@
+//! Crashes by the thousand, each judged by an oracle outside the guest: what the cores had committed, as the plugin saw it
+//! before memory lost what was only in the cache, against what the next boot finds and says.
+//!
+//! | what | where |
+//! |---|---|
+//! | one machine that dies again and again | [`lane`] |
+//! | what a crash may have lost, and what it must not | [`judge`] |
+
+pub mod judge;
+pub mod lane;
