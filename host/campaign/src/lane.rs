@@ -2,9 +2,9 @@
 //! of eviction. Each crash is judged as soon as the next boot has told it.
 
 use crate::judge::{Crash, Verdict, judge};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use cachesim::options::Options;
-use cachesim::report::{Cause, Reset};
+use cachesim::report::{Cause, MARK, Reset};
 use qemu::stop_matrix::{Kind, MACHINES};
 use qemu::{Board, Image, Overlay, Threads, losing};
 use ring::policy::CleanAt;
@@ -197,22 +197,24 @@ pub fn run(lane: &Lane, kernel: &Image, each: &mut dyn FnMut(&Crashed) -> Contro
     let moved = losing::resident_at(kind.board()).wrapping_sub(kernel.link_base());
     let mut crashes = 0;
     let mut last: Option<Reset> = None;
-    while crashes < lane.crashes {
+    let mut tell = |reset: Reset, told: String| {
+        crashes += 1;
+        let verdict = judge(&Crash { reset: &reset, clean: lane.clean, told: &told });
+        each(&Crashed { reset, told, verdict }).is_break() || crashes >= lane.crashes
+    };
+    loop {
         let Some((mut reset, told)) = running.next_reset(PATIENCE)? else {
             let outcome = running.wait()?;
-            ensure!(lane.crashes == crashes, "it ended after {crashes} crashes\n{}", outcome.story());
-            return Ok(crashes);
+            // What this boot told before it ended instead of crashing is still to be judged.
+            let told = outcome.console.rsplit(MARK).next().unwrap_or_default();
+            if last.take().is_some_and(|reset| tell(reset, told.to_owned())) {
+                return Ok(crashes);
+            }
+            bail!("it ended after {crashes} of {} crashes\n{}", lane.crashes, outcome.story());
         };
         to_link_addresses(&mut reset, moved);
         let is_end = matches!(lane.end, End::PanicPoints | End::WriterPoints) && reset.cause == Cause::Guest;
-        if let Some(reset) = last.replace(reset) {
-            crashes += 1;
-            let verdict = judge(&Crash { reset: &reset, clean: lane.clean, told: &told });
-            if each(&Crashed { reset, told, verdict }).is_break() {
-                break;
-            }
-        }
-        if is_end {
+        if last.replace(reset).is_some_and(|reset| tell(reset, told)) || is_end {
             break;
         }
     }
