@@ -2,8 +2,8 @@
 
 use crate::a64::{self, Matters};
 use crate::ffi::{self, Block, Id, Instruction, Register};
-use crate::instrument;
 use crate::ram::Ram;
+use crate::{core, instrument};
 use cachesim::cache::Cache;
 use cachesim::options::Options;
 use cachesim::report::{Access, Cause, MARK};
@@ -205,7 +205,8 @@ pub(crate) fn register(id: Id) {
 }
 
 /// A core is made, on the thread that will run it.
-extern "C" fn core_begins(_: Id, _: c_uint) {
+extern "C" fn core_begins(_: Id, number: c_uint) {
+    core::begins(number);
     // SAFETY: on a core's thread, as the interface wants it. The array is ours to free; names live as long as QEMU.
     let registers = unsafe {
         let list = ffi::qemu_plugin_get_registers();
@@ -313,7 +314,7 @@ fn on_execution(instruction: *mut Instruction, callback: ffi::Executed, register
 extern "C" fn begins(core: c_uint, _: *mut c_void) {
     // On some boards all cores begin there. Core 0 does on all.
     if let Some(instrument) = instrument()
-        && core == 0
+        && core::number(core) == 0
     {
         instrument.begin();
     }
@@ -340,19 +341,19 @@ extern "C" fn cleans(core: c_uint, data: *mut c_void) {
     if let Some(instrument) = instrument()
         && let Some(address) = register_value(register)
     {
-        instrument.clean(core, pc, address);
+        instrument.clean(core::number(core), pc, address);
     }
 }
 
 extern "C" fn orders(core: c_uint, _: *mut c_void) {
     if let Some(instrument) = instrument() {
-        instrument.state().cache.order(core);
+        instrument.state().cache.order(core::number(core));
     }
 }
 
 extern "C" fn completes(core: c_uint, pc: *mut c_void) {
     if let Some(instrument) = instrument() {
-        instrument.complete(core, pc.addr() as u64);
+        instrument.complete(core::number(core), pc.addr() as u64);
     }
 }
 
@@ -360,6 +361,6 @@ extern "C" fn stores(core: c_uint, access: u32, address: u64, pc: *mut c_void) {
     if let Some(instrument) = instrument() {
         // SAFETY: a pure function of its argument.
         let size = 1 << unsafe { ffi::qemu_plugin_mem_size_shift(access) };
-        instrument.stored(core, pc.addr() as u64, address, size);
+        instrument.stored(core::number(core), pc.addr() as u64, address, size);
     }
 }

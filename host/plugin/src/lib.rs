@@ -9,6 +9,7 @@
 //! [`cachesim::cache::Cache`] says, and the report goes out before the next boot goes on.
 
 mod a64;
+mod core;
 mod ffi;
 mod instrument;
 mod ram;
