@@ -18,7 +18,17 @@ fn main() -> anyhow::Result<()> {
         _ => CleanAt::Panic,
     };
     let follow = args.next().is_some();
-    let lane = Lane { end, crashes, clean, follow, ..Lane::default() };
+    let lane = Lane {
+        end,
+        crashes,
+        clean,
+        follow,
+        machine: Box::leak(std::env::var("M").unwrap_or("GICv3, cortex-a76".into()).into_boxed_str()),
+        stop: Box::leak(std::env::var("STOP").unwrap_or("auto".into()).into_boxed_str()),
+        others: Box::leak(std::env::var("OTHERS").unwrap_or("work".into()).into_boxed_str()),
+        evict: std::env::var("EVICT").map_or(0, |e| e.parse().unwrap()),
+        ..Lane::default()
+    };
     println!("{:?}", lane);
     let begin = std::time::Instant::now();
     let n = run(&lane, kernel, &mut |crashed| {

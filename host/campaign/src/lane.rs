@@ -71,6 +71,14 @@ pub struct Lane {
     pub step: u64,
     /// Most crashes.
     pub crashes: u64,
+    /// Each core has a thread of its own: they really run in parallel. Not for points.
+    pub parallel: bool,
+    /// Bits of the region that turn over at each reset, in a thousand million.
+    pub flips: u64,
+    /// Pages of DRAM that lose their content at each reset, in a thousand.
+    pub pages: u32,
+    /// Every n-th reset is a power cut; 0 is never.
+    pub power: u64,
     /// Instructions whose executions from the arming on are counted: offsets from the image's beginning.
     pub watch: Vec<u64>,
 }
@@ -90,6 +98,10 @@ impl Default for Lane {
             follow: false,
             step: 1,
             crashes: 100,
+            parallel: false,
+            flips: 0,
+            pages: 0,
+            power: 0,
             watch: Vec::new(),
         }
     }
@@ -124,7 +136,8 @@ impl Lane {
 
     /// Points are only exact where cores take turns.
     fn threads(&self) -> Threads {
-        Threads::Single
+        let takes_turns = matches!(self.end, End::PanicPoints | End::WriterPoints);
+        if self.parallel && !takes_turns { Threads::Multi } else { Threads::Single }
     }
 
     /// The kernel's command line.
@@ -159,6 +172,9 @@ impl Lane {
             evict: self.evict,
             follow: self.follow,
             step: self.step,
+            flips: self.flips,
+            pages: self.pages,
+            power: self.power,
             watch: self.watch.iter().map(|offset| base + offset).collect(),
             ..Options::default()
         };
