@@ -18,6 +18,7 @@ const EVICTED: u64 = 1;
 const FLIPPED: u64 = 2;
 const PAGE_LOST: u64 = 3;
 const NOISE: u64 = 5;
+const SPILLED: u64 = 6;
 
 /// A page of DRAM, in bytes.
 const PAGE: usize = 4096;
@@ -117,6 +118,23 @@ impl Cache {
         self.stores += 1;
         for line in self.stored.iter_mut().take(end).skip(first) {
             *line = Some(stored);
+        }
+    }
+
+    /// Whether the line of the last store is evicted now. Then it must be [`Cache::evict`]ed.
+    #[must_use]
+    pub fn is_spilled(&self) -> bool {
+        let Options { spill, seed, .. } = self.options;
+        spill > 0
+            && self.frozen.is_none()
+            && Chance::new(seed, self.resets).below(SPILLED, self.stores, 1000) < u64::from(spill)
+    }
+
+    /// The line at so many bytes from the range's beginning gets to memory with this content, because a cache likes it.
+    pub fn evict(&mut self, at: u64, content: &[u8]) {
+        if let Some(memory) = self.memory.get_mut(at as usize..at as usize + content.len()) {
+            self.counts.spilled += 1;
+            memory.copy_from_slice(content);
         }
     }
 

@@ -53,7 +53,8 @@ pub struct Lane {
     pub stop: &'static str,
     /// `clean=`.
     pub clean: CleanAt,
-    /// Percent of dirty lines that survive by chance.
+    /// Percent of dirty lines that survive a reset by chance; and, of a thousand stores, after how many the line is evicted at
+    /// once (where stores are followed anyway).
     pub evict: u32,
     /// How boots end.
     pub end: End,
@@ -172,6 +173,11 @@ impl Lane {
             evict: self.evict,
             follow: self.follow,
             step: self.step,
+            // Where stores are followed anyway, caches also evict lines in the middle of things.
+            spill: match self.end {
+                End::Die(_) => 0,
+                _ => self.evict,
+            },
             flips: self.flips,
             pages: self.pages,
             power: self.power,

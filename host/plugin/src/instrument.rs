@@ -163,6 +163,12 @@ impl Instrument {
         let Some(at) = self.place(address) else { return };
         let mut state = self.state();
         state.cache.store(core, pc, at, size);
+        if state.cache.is_spilled() {
+            let first = at & !(self.options.line - 1);
+            let mut line = vec![0; self.options.line as usize];
+            self.ram.read(self.options.range.0 + first, &mut line);
+            state.cache.evict(first, &line);
+        }
         self.operation(&mut state, Access::Store, core, pc, address);
     }
 }

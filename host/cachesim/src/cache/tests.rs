@@ -123,6 +123,27 @@ fn what_is_evicted_follows_from_the_seed() {
 }
 
 #[test]
+fn a_line_may_get_to_memory_in_the_middle_of_things() {
+    let run = |spill| {
+        let mut machine = Machine::new(&Options { spill, ..options() });
+        for at in 0..1000 {
+            machine.store(0, at, 7);
+            if machine.cache.is_spilled() {
+                let line = (at & !63) as usize;
+                machine.cache.evict(at & !63, &machine.seen[line..line + 64]);
+            }
+        }
+        machine.reset()
+    };
+    let reset = run(20);
+    assert!((5..50).contains(&reset.counts.spilled), "of 1000 about 20: {}", reset.counts.spilled);
+    let torn = |line: &[u8]| line.contains(&7) && line.contains(&0);
+    assert!(reset.after[..960].chunks(64).any(torn), "half of a line is there");
+    assert_eq!(run(1000).lost, [], "all are");
+    assert_eq!(run(0).counts.spilled, 0);
+}
+
+#[test]
 fn behind_a_point_nothing_has_happened() {
     let mut machine = Machine::new(&options());
     machine.store(0, 0, 1);
