@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let begin = std::time::Instant::now();
     let n = run(&lane, kernel, &mut |crashed| {
         let r = &crashed.reset;
-        if r.number <= 1 {
+        if r.number <= 12 {
             println!("{}\n{:?} {:?} lost {:?}", crashed.told, r.cause, r.counts, &r.lost);
         }
         if !crashed.verdict.violations.is_empty() {

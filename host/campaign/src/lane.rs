@@ -12,13 +12,15 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Bytes of the region. Small: most of a boot's time goes into looking through it.
-pub const REGION_SIZE: u64 = 256 << 10;
+pub const REGION_SIZE: u64 = 192 << 10;
+/// RAM of a machine that leaves the choice: all of it is mapped by each boot.
+const MEMORY: u64 = 128 << 20;
 /// Longest from one reset to the next.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest that a lane may take.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// What every boot of every lane is told: no end, few words, and to say exactly what it found.
-const ALWAYS: &str = "terse digest loss=go-on tail=0 banks=2 cycles=1000000 crash_loop=0 tick_us=200";
+const ALWAYS: &str = "terse digest loss=go-on tail=0 banks=2 cycles=1000000 crash_loop=0 tick_us=500";
 /// More events than any boot records: it is reset before.
 const ENDLESS: u64 = 1_000_000_000;
 /// The panic path begins here, whoever panics.
@@ -130,7 +132,7 @@ impl Lane {
     /// Where the region is, in bytes.
     fn region(kind: &Kind) -> (u64, u64) {
         match kind.board() {
-            Board::Virt => (0x5000_0000, REGION_SIZE),
+            Board::Virt => (0x4600_0000, REGION_SIZE),
             Board::Raspi4b => (0x0b00_0000, REGION_SIZE),
         }
     }
@@ -213,6 +215,7 @@ pub fn run(lane: &Lane, kernel: &Image, each: &mut dyn FnMut(&Crashed) -> Contro
     let kind = lane.kind()?;
     let (start, size) = Lane::region(kind);
     let machine = kind.machine(kernel, &lane.arguments()).overlay(Overlay::region_at(kind.board(), start, size));
+    let machine = if kind.board() == Board::Virt { machine.memory(MEMORY) } else { machine };
     let machine = machine.threads(lane.threads()).losing(lane.options(kind, kernel)?);
     let ram = machine.make_ram()?;
     let mut running = machine.ram(&ram).start(LIMIT)?;

@@ -74,7 +74,7 @@ fn points_are_every_operation_in_turn_until_a_panic_path_is_whole() {
         let Cause::Point(operation) = crash.reset.cause else { panic!("{:?}", crash.reset.cause) };
         assert_eq!(operation.ordinal, wanted);
         assert!(code().contains(&operation.pc));
-        let (start, size) = (0x5000_0000, crash.reset.before.len() as u64);
+        let (start, size) = (0x4600_0000, crash.reset.before.len() as u64);
         assert!(operation.access == Access::Barrier || (start..start + size).contains(&operation.address));
     }
 }

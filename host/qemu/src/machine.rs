@@ -367,7 +367,11 @@ impl Machine {
             Tree::Boards => arguments.extend(["-dtb".into(), devicetree::plain(self)?.into()]),
             Tree::Handed(_) => {}
             Tree::Overlay(overlay) => {
-                arguments.extend(["-dtb".into(), devicetree::with_overlay(self, overlay)?.into()]);
+                let mut tree = devicetree::with_overlay(self, overlay)?;
+                if self.losing.is_some() && self.board == Board::Virt {
+                    tree = devicetree::without(&tree, "virtio_mmio@")?;
+                }
+                arguments.extend(["-dtb".into(), tree.into()]);
             }
             Tree::File(path) => arguments.extend(["-dtb".into(), path.into()]),
         }
