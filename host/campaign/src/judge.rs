@@ -133,7 +133,7 @@ impl fmt::Display for Violation {
                     f.write_str("; cleaned, but no DSB completed it")?;
                 }
                 match stored {
-                    Some((pc, core)) => write!(f, "; last stored to at {pc:#x} by core {core}"),
+                    Some((pc, core)) => write!(f, "; last stored to by core {core} at pc {pc:#x}"),
                     None => Ok(()),
                 }
             }

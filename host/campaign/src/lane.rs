@@ -65,7 +65,7 @@ pub struct Lane {
     /// Events on each core before the end.
     pub events: u64,
     /// More words for the kernel's command line.
-    pub extra: &'static str,
+    pub extra: String,
     /// Of all chance.
     pub seed: u64,
     /// Stores are followed, so that a lost line names the last one: slower.
@@ -96,7 +96,7 @@ impl Default for Lane {
             end: End::Die("panic"),
             others: "work",
             events: 20,
-            extra: "",
+            extra: String::new(),
             seed: 1,
             follow: false,
             step: 1,

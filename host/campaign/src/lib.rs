@@ -4,7 +4,9 @@
 //! | what | where |
 //! |---|---|
 //! | one machine that dies again and again | [`lane`] |
+//! | the proof that it notices: kernels without one of their cleans or barriers | [`mutants`] |
 //! | what a crash may have lost, and what it must not | [`judge`] |
 
 pub mod judge;
 pub mod lane;
+pub mod mutants;
