@@ -55,7 +55,7 @@ impl Mutants {
             let place = symbols.place(kernel.link_base() + row.site.at);
             [row.site.what.to_string(), place.unwrap_or_else(|| row.site.function.clone()), after, by]
         }));
-        let missed = rows.iter().filter(|row| row.found.is_none()).count();
+        let missed = rows.iter().filter(|row| row.found.is_none() && !row.nothing_to_order).count();
         let text = format!(
             "{}\n{} cleans and barriers of the panic path, {missed} of them not found within {CRASHES_MAX} crashes\n",
             Filter::default().pass(table.trim_fmt().as_bytes()),
@@ -69,6 +69,7 @@ impl Mutants {
 fn found(row: &Row) -> (String, String) {
     match &row.found {
         Some((after, by)) => (after.to_string(), by.clone()),
+        None if row.nothing_to_order => ("-".into(), format!("nothing to order in {} crashes", row.crashes)),
         None => (format!("not in {}", row.crashes), String::new()),
     }
 }

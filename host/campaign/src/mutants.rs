@@ -9,7 +9,6 @@
 use crate::lane::{Crashed, End, Lane};
 use anyhow::{Result, ensure};
 use qemu::Image;
-use ring::policy::CleanAt;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -53,6 +52,10 @@ pub struct Site {
     pub what: What,
     /// The function it is in, as the symbol table has it.
     pub function: String,
+    /// Where that begins.
+    begin: u64,
+    /// Of a call, where it goes.
+    to: Option<u64>,
 }
 
 /// `NOP`.
@@ -90,7 +93,7 @@ pub fn sites(image: &Image) -> Vec<Site> {
         .step_by(4)
         .zip(image.bytes().chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
         .collect();
-    let mut found: Vec<(u64, What)> = words.iter().filter_map(|(at, word)| Some((*at, what(*word)?))).collect();
+    let found: Vec<(u64, What)> = words.iter().filter_map(|(at, word)| Some((*at, what(*word)?))).collect();
     // Functions that clean: those with a DC in them, and those that end by going on to one.
     let begin = |at: u64| image.function_at(at).map(|(_, begin)| begin);
     let cleans = found.iter().filter(|(_, what)| *what == What::Clean).filter_map(|(at, _)| begin(*at));
@@ -109,15 +112,15 @@ pub fn sites(image: &Image) -> Vec<Site> {
         }
         cleaning.extend(more);
     }
-    found.extend(
-        branches
-            .iter()
-            .filter(|(_, to, _)| cleaning.contains(to))
-            .map(|(at, _, links)| (*at, if *links { What::Call } else { What::TailCall })),
-    );
-    found.sort_unstable();
-    let site = |(at, what)| Site { at, what, function: image.function_at(at).map_or("?", |(path, _)| path).to_owned() };
-    found.into_iter().map(site).collect()
+    let calls = branches.iter().filter(|(_, to, _)| cleaning.contains(to));
+    let calls = calls.map(|(at, to, links)| (*at, if *links { What::Call } else { What::TailCall }, Some(*to)));
+    let mut all: Vec<_> = found.into_iter().map(|(at, what)| (at, what, None)).chain(calls).collect();
+    all.sort_unstable();
+    let site = |(at, what, to)| {
+        let (function, begin) = image.function_at(at).unwrap_or(("?", at));
+        Site { at, what, function: function.to_owned(), begin, to }
+    };
+    all.into_iter().map(site).collect()
 }
 
 /// The image without a site.
@@ -137,6 +140,9 @@ pub struct Row {
     pub found: Option<(u64, String)>,
     /// How many crashes there were.
     pub crashes: u64,
+    /// It is a DMB, and in none of the crashes came a clean without a barrier behind another core's store: it has nothing to
+    /// order that the model shows. (It also orders behind stores that no cache holds.)
+    pub nothing_to_order: bool,
 }
 
 /// Something that runs lanes: [`crate::lane::run`].
@@ -149,7 +155,6 @@ pub fn lanes() -> Vec<Lane> {
     let die = |word| Lane { end: End::Die(word), ..base.clone() };
     vec![
         base.clone(),
-        Lane { clean: CleanAt::SubBuffer, ..base.clone() },
         // Whatever is only for a moment is seen by stopping at each.
         Lane { end: End::PanicPoints, events: 5, crashes: CRASHES_MAX, ..base.clone() },
         Lane { extra: "parity=4".into(), ..base.clone() },
@@ -181,12 +186,15 @@ pub fn all(
             counts.iter_mut().zip(&crashed.reset.watched).for_each(|(sum, count)| *sum += count);
             ControlFlow::Continue(())
         })?;
-        reached.push(counts);
+        // A call cleans something of the region if the function does, or goes on to one that does.
+        let cleans = |begin: u64| cleans_something(&sites, &counts, begin);
+        let is_reached = |(site, count): (&Site, &u64)| *count > 0 && site.to.is_none_or(cleans);
+        reached.push(sites.iter().zip(&counts).map(is_reached).collect::<Vec<bool>>());
     }
     let mut rows = Vec::new();
     for (number, site) in sites.iter().enumerate() {
         let of_site: Vec<&Lane> =
-            lanes.iter().zip(&reached).filter(|(_, counts)| counts[number] > 0).map(|it| it.0).collect();
+            lanes.iter().zip(&reached).filter(|(_, counts)| counts[number]).map(|it| it.0).collect();
         if of_site.is_empty() {
             continue;
         }
@@ -196,6 +204,17 @@ pub fn all(
     }
     ensure!(!rows.is_empty(), "nothing of the panic path was executed: is this an ELF file with symbols?");
     Ok(rows)
+}
+
+/// Whether a function's own cleans, or those that it goes on to, were executed on the region.
+fn cleans_something(sites: &[Site], counts: &[u64], begin: u64) -> bool {
+    sites.iter().zip(counts).filter(|(site, count)| site.begin == begin && **count > 0).any(|(site, _)| {
+        match site.what {
+            What::Clean => true,
+            What::TailCall => site.to.is_some_and(|to| to != begin && cleans_something(sites, counts, to)),
+            What::Call | What::Dsb | What::Dmb => false,
+        }
+    })
 }
 
 /// Points end a path before its end; what it executes is seen in whole ones.
@@ -209,13 +228,14 @@ fn watchable(end: &End) -> End {
 /// Crashes a mutant until somebody notices.
 fn hunt(image: &Image, site: &Site, lanes: &[&Lane], run: &mut Runner<'_>) -> Result<Row> {
     let mutant = without(image, site)?;
-    let mut row = Row { site: site.clone(), found: None, crashes: 0 };
+    let mut row = Row { site: site.clone(), found: None, crashes: 0, nothing_to_order: site.what == What::Dmb };
     for lane in lanes {
         let lane = Lane { crashes: lane.crashes.min(CRASHES_MAX - row.crashes), ..(*lane).clone() };
         let before = row.crashes;
         let mut found = None;
         let done = run(&lane, &mutant, &mut |crashed| {
             row.crashes += 1;
+            row.nothing_to_order &= crashed.reset.counts.unordered == 0;
             let Some(first) = crashed.verdict.violations.first() else { return ControlFlow::Continue(()) };
             found = Some(first.to_string());
             ControlFlow::Break(())

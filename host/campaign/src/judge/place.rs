@@ -40,8 +40,11 @@ pub fn place(geometry: &Geometry, at: u64) -> Place {
     if bank >= u64::from(geometry.banks) {
         return nowhere("unused, behind the last bank".into());
     }
-    let (core, what) =
-        if inside >= geometry.tail(0) { tail(inside - geometry.tail(0)) } else { linux_part(geometry, inside) };
+    let (core, what) = if inside >= geometry.tail(0) {
+        tail(geometry, inside - geometry.tail(0))
+    } else {
+        linux_part(geometry, inside)
+    };
     Place { bank: Some(bank as u32), core, what }
 }
 
@@ -53,7 +56,7 @@ fn header(at: u64) -> String {
     }
 }
 
-fn tail(at: u64) -> (Option<u32>, String) {
+fn tail(geometry: &Geometry, at: u64) -> (Option<u32>, String) {
     let line = (at / LINE_SIZE) as u32;
     let what = match line {
         tail_line::BANK => "bank record",
@@ -68,6 +71,7 @@ fn tail(at: u64) -> (Option<u32>, String) {
         tail_line::PANIC_BACKTRACE..tail_line::PANIC_SECOND => "panic's backtrace",
         tail_line::PANIC_SECOND..tail_line::SCHEMA => "message of the second panic",
         tail_line::SCHEMA..tail_line::CORES => "schema",
+        line if line >= tail_line::CORES + geometry.cores * tail_line::PER_CORE => "parity",
         _ => {
             let (core, line) =
                 ((line - tail_line::CORES) / tail_line::PER_CORE, (line - tail_line::CORES) % tail_line::PER_CORE);
