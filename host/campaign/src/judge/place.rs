@@ -1,64 +1,230 @@
 //! What stands at a place of a region, in words: so that a lost line says what it was.
 
-use ring::format::{Geometry, HEADER_SIZE, LINE_SIZE, header_line, tail_line};
-use ring::linux::{self, SUBBUF_SIZE};
+use ring::format::{DATA_END, Geometry, HEADER_SIZE, LINE_SIZE, header_line, tail_line};
+use ring::linux::{self, SUBBUF_HEADER, SUBBUF_SIZE};
 use std::fmt;
 
 /// A place in a region.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The bank it is in.
-    pub bank: Option<u32>,
-    /// The core it belongs to.
-    pub core: Option<u32>,
-    what: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of one of the two headers.
+    Header {
+        /// `A` or `B`.
+        copy: char,
+        /// Which one.
+        line: u32,
+    },
+    /// A place in a bank.
+    Bank {
+        /// Which bank.
+        bank: u32,
+        /// What it is.
+        part: Part,
+    },
+    /// Between the last bank and header B, or behind the region: nobody's.
+    Nobodys,
+}
+
+/// A place in a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Linux's global header, and its scratch area.
+    Global,
+    /// Linux's header of a core's ring.
+    LinuxHeader {
+        /// Whose.
+        core: u32,
+    },
+    /// Linux's order of a core's sub-buffers, and what stands between that and the first one.
+    Order {
+        /// Whose.
+        core: u32,
+    },
+    /// Linux's reader's page, which stays empty.
+    ReadersPage {
+        /// Whose.
+        core: u32,
+    },
+    /// A sub-buffer.
+    SubBuffer {
+        /// Whose.
+        core: u32,
+        /// Where in the core's ring, from 0.
+        slot: u64,
+        /// Its sequence number, where that is known.
+        sequence: Option<u64>,
+        /// What of it.
+        inside: Inside,
+    },
+    /// A line of the tail that is the whole boot's.
+    Tail {
+        /// Its number.
+        line: u32,
+    },
+    /// A line of the tail that is a core's.
+    Core {
+        /// Whose.
+        core: u32,
+        /// Which of its lines.
+        line: u32,
+    },
+    /// Parity of a core's sub-buffer.
+    Parity {
+        /// Whose.
+        core: u32,
+        /// Of which place in its ring.
+        slot: u64,
+    },
+    /// Between two parts, for the sake of alignment.
+    Gap,
+}
+
+/// A place in a sub-buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// Time and commit word.
+    Header,
+    /// Events.
+    Events,
+    /// The tag.
+    Tag,
+}
+
+impl Place {
+    /// The core that it belongs to, in a bank.
+    #[must_use]
+    pub fn core(&self) -> Option<u32> {
+        let Self::Bank { part, .. } = self else { return None };
+        match *part {
+            Part::LinuxHeader { core }
+            | Part::Order { core }
+            | Part::ReadersPage { core }
+            | Part::SubBuffer { core, .. }
+            | Part::Core { core, .. }
+            | Part::Parity { core, .. } => Some(core),
+            Part::Global | Part::Tail { .. } | Part::Gap => None,
+        }
+    }
+}
+
+/// Says what stands so many bytes from a region's beginning. Which sub-buffer stands in a place of a ring, the geometry does
+/// not say.
+#[must_use]
+pub fn place(geometry: &Geometry, at: u64) -> Place {
+    if at < HEADER_SIZE {
+        return Place::Header { copy: 'A', line: (at / LINE_SIZE) as u32 };
+    }
+    if at >= geometry.region_size {
+        return Place::Nobodys;
+    }
+    if at >= geometry.header_b() {
+        return Place::Header { copy: 'B', line: ((at - geometry.header_b()) / LINE_SIZE) as u32 };
+    }
+    let (bank, inside) = ((at - HEADER_SIZE) / geometry.bank_size, (at - HEADER_SIZE) % geometry.bank_size);
+    if bank >= u64::from(geometry.banks) {
+        return Place::Nobodys;
+    }
+    let part = match inside.checked_sub(geometry.tail(0)) {
+        Some(at) => tail(geometry, (at / LINE_SIZE) as u32),
+        None => linux_part(geometry, inside),
+    };
+    Place::Bank { bank: bank as u32, part }
+}
+
+fn tail(geometry: &Geometry, line: u32) -> Part {
+    let parity = u64::from(geometry.parity_line(0, 0));
+    match line.checked_sub(tail_line::CORES) {
+        None => Part::Tail { line },
+        Some(of_cores) if of_cores < geometry.cores * tail_line::PER_CORE => {
+            Part::Core { core: of_cores / tail_line::PER_CORE, line: of_cores % tail_line::PER_CORE }
+        }
+        Some(_) => {
+            let subbuf = u64::from(line).checked_sub(parity).map(|at| at / (1 + u64::from(geometry.parity)));
+            match subbuf.filter(|_| geometry.parity > 0) {
+                Some(subbuf) if subbuf < u64::from(geometry.cores) * geometry.ring() => {
+                    Part::Parity { core: (subbuf / geometry.ring()) as u32, slot: subbuf % geometry.ring() }
+                }
+                _ => Part::Gap,
+            }
+        }
+    }
+}
+
+fn linux_part(geometry: &Geometry, inside: u64) -> Part {
+    let begin = |core: u32| linux::cpu_offset(u64::from(core), geometry.subbufs);
+    let Some(core) = (0..geometry.cores).rev().find(|core| inside >= begin(*core)) else { return Part::Global };
+    let pages = linux::subbufs_offset(u64::from(core), geometry.subbufs);
+    let Some(at) = inside.checked_sub(pages) else {
+        let is_header = inside - begin(core) < linux::CPU_HEADER;
+        return if is_header { Part::LinuxHeader { core } } else { Part::Order { core } };
+    };
+    let inside = match at % SUBBUF_SIZE {
+        0..SUBBUF_HEADER => Inside::Header,
+        SUBBUF_HEADER..DATA_END => Inside::Events,
+        _ => Inside::Tag,
+    };
+    match (at / SUBBUF_SIZE).checked_sub(1) {
+        None => Part::ReadersPage { core },
+        Some(slot) if slot < geometry.ring() => Part::SubBuffer { core, slot, sequence: None, inside },
+        Some(_) => Part::Gap,
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(bank) = self.bank {
-            write!(f, "bank {bank}, ")?;
+        match *self {
+            Self::Header { copy, line } => {
+                write!(f, "header {copy}: ")?;
+                match line {
+                    header_line::IDENTITY => f.write_str("identity"),
+                    header_line::LIFE => f.write_str("life"),
+                    _ => write!(f, "record of bank {}", line - header_line::BANK),
+                }
+            }
+            Self::Bank { bank, part } => write!(f, "bank {bank}, {part}"),
+            Self::Nobodys => f.write_str("a place of nobody, behind the last bank"),
         }
-        if let Some(core) = self.core {
-            write!(f, "core {core}, ")?;
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Global => f.write_str("Linux's global header"),
+            Self::LinuxHeader { core } => write!(f, "core {core}: Linux's header of the ring"),
+            Self::Order { core } => write!(f, "core {core}: Linux's order of the sub-buffers"),
+            Self::ReadersPage { core } => write!(f, "core {core}: Linux's reader's page"),
+            Self::SubBuffer { core, slot, sequence, inside } => {
+                write!(f, "core {core}: ")?;
+                match sequence {
+                    Some(sequence) => write!(f, "sub-buffer {sequence} (place {slot})")?,
+                    None => write!(f, "sub-buffer in place {slot}")?,
+                }
+                f.write_str(match inside {
+                    Inside::Header => ", time and commit word",
+                    Inside::Events => ", events",
+                    Inside::Tag => ", tag",
+                })
+            }
+            Self::Tail { line } => write!(f, "tail: {}", tail_name(line)),
+            Self::Core { core, line } => write!(f, "tail: {} of core {core}", core_name(line)),
+            Self::Parity { core, slot } => write!(f, "tail: parity of core {core}'s sub-buffer in place {slot}"),
+            Self::Gap => f.write_str("between two parts"),
         }
-        f.write_str(&self.what)
     }
 }
 
-/// Says what stands so many bytes from a region's beginning.
-#[must_use]
-pub fn place(geometry: &Geometry, at: u64) -> Place {
-    let nowhere = |what: String| Place { bank: None, core: None, what };
-    if at < HEADER_SIZE {
-        return nowhere(format!("header A, {}", header(at)));
-    }
-    if at >= geometry.header_b() {
-        return nowhere(format!("header B, {}", header(at - geometry.header_b())));
-    }
-    let (bank, inside) = ((at - HEADER_SIZE) / geometry.bank_size, (at - HEADER_SIZE) % geometry.bank_size);
-    if bank >= u64::from(geometry.banks) {
-        return nowhere("unused, behind the last bank".into());
-    }
-    let (core, what) = if inside >= geometry.tail(0) {
-        tail(geometry, inside - geometry.tail(0))
-    } else {
-        linux_part(geometry, inside)
-    };
-    Place { bank: Some(bank as u32), core, what }
-}
-
-fn header(at: u64) -> String {
-    match (at / LINE_SIZE) as u32 {
-        header_line::IDENTITY => "identity".into(),
-        header_line::LIFE => "life".into(),
-        line => format!("record of bank {}", line - header_line::BANK),
+fn core_name(line: u32) -> &'static str {
+    match line {
+        tail_line::COUNTERS => "counters",
+        tail_line::STOP => "stop record",
+        tail_line::LAST_LOCATION => "last words (where)",
+        _ => "last words",
     }
 }
 
-fn tail(geometry: &Geometry, at: u64) -> (Option<u32>, String) {
-    let line = (at / LINE_SIZE) as u32;
-    let what = match line {
+fn tail_name(line: u32) -> &'static str {
+    match line {
         tail_line::BANK => "bank record",
         tail_line::BUILD => "build id",
         tail_line::BOARD => "name of the board",
@@ -66,40 +232,10 @@ fn tail(geometry: &Geometry, at: u64) -> (Option<u32>, String) {
         tail_line::PANIC_NESTED..tail_line::PANIC => "panics in the panic path",
         tail_line::PANIC => "panic record",
         tail_line::PANIC_MESSAGE..tail_line::PANIC_LOCATION => "panic's message",
-        tail_line::PANIC_LOCATION..tail_line::PANIC_REGISTERS => "panic's location",
+        tail_line::PANIC_LOCATION..tail_line::PANIC_REGISTERS => "panic's place",
         tail_line::PANIC_REGISTERS..tail_line::PANIC_BACKTRACE => "panic's registers",
         tail_line::PANIC_BACKTRACE..tail_line::PANIC_SECOND => "panic's backtrace",
-        tail_line::PANIC_SECOND..tail_line::SCHEMA => "message of the second panic",
-        tail_line::SCHEMA..tail_line::CORES => "schema",
-        line if line >= tail_line::CORES + geometry.cores * tail_line::PER_CORE => "parity",
-        _ => {
-            let (core, line) =
-                ((line - tail_line::CORES) / tail_line::PER_CORE, (line - tail_line::CORES) % tail_line::PER_CORE);
-            let what = match line {
-                tail_line::COUNTERS => "counters",
-                tail_line::STOP => "stop record",
-                _ => "last words",
-            };
-            return (Some(core), what.into());
-        }
-    };
-    (None, what.into())
-}
-
-fn linux_part(geometry: &Geometry, inside: u64) -> (Option<u32>, String) {
-    let core = (0..geometry.cores).rev().find(|core| inside >= linux::cpu_offset(u64::from(*core), geometry.subbufs));
-    let Some(core) = core else { return (None, "Linux's global header".into()) };
-    let first = geometry.subbuf(core, 0);
-    let what = match inside.checked_sub(first) {
-        None => "Linux's header of the ring, or the reader's page".into(),
-        Some(at) => {
-            let part = match at % SUBBUF_SIZE {
-                0..LINE_SIZE => "header and first events",
-                at if at >= SUBBUF_SIZE - LINE_SIZE => "tag and last events",
-                _ => "events",
-            };
-            format!("sub-buffer in slot {}, {part} (byte {:#x})", at / SUBBUF_SIZE, at % SUBBUF_SIZE)
-        }
-    };
-    (Some(core), what)
+        tail_line::PANIC_SECOND..tail_line::SCHEMA => "message of the panic in the panic path",
+        _ => "schema",
+    }
 }

@@ -1,192 +1,236 @@
-//! What was there before the loss: a walk along the words of each sub-buffer, as the format says, up to where the commit word
-//! says that all is written; and behind it as far as events verify.
+//! What was there before the loss: the header as the cores saw it, and of each core in a bank every event that verifies.
 
-use ring::check::{Crc32c, Table, seed};
-use ring::event::END_OF_DATA;
-use ring::format::{DATA_END, Geometry};
-use ring::linux::{COMMIT_MASK, SUBBUF_COMMIT, SUBBUF_HEADER, SUBBUF_SIZE};
-use ring::records::{BankRecord, BankState, StopOutcome, StopRecord};
-use ring::recover::Bank;
-use ring::region::{Found, inspect};
-use ring::scan::Tag;
-use std::ops::Range;
+use super::subbuf::{Event, SubBuf, Writer};
+use ring::check::Crc32c;
+use ring::format::{Geometry, HEADER_SIZE, LINE_SIZE, MAGIC, VERSION, VERSION_PARITY, domain, header_line, tail_line};
+use ring::line::{Line, LineSeed};
+use ring::linux::SUBBUF_SIZE;
+use ring::position::SEQUENCE_MAX;
+use ring::records::{BankRecord, BankState, Counters, StopOutcome, StopRecord};
 
-/// The id of the workload's events: numbered.
-pub(super) const WORK: u16 = 4104;
-
-/// An event that was there.
+/// The region's header.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) sequence: u64,
-    pub(super) word: u32,
-    /// How many events it interrupted.
-    pub(super) nesting: u8,
-    pub(super) is_committed: bool,
-    /// Where in the region it is, check included.
-    pub(super) bytes: Range<usize>,
-}
-
-/// What was there of a core, the oldest first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Core {
-    pub(super) events: Vec<Event>,
-    /// The oldest sub-buffer that was there.
-    pub(super) oldest: Option<u64>,
-    /// How it ended.
-    pub(super) outcome: Option<StopOutcome>,
-}
-
-/// What was there of the newest boot.
-#[derive(Clone, Debug)]
-pub(super) struct Truth {
+pub(super) struct Header {
     pub(super) geometry: Geometry,
+    /// By bank.
+    pub(super) records: Vec<BankRecord>,
+    /// Copy A is in memory: nothing in it has been written since its last clean was complete.
+    pub(super) a_is_settled: bool,
+    /// The same of copy B, as far as the two copies tell. Both equal: nobody knows whether B's clean is complete.
+    pub(super) b_is_settled: bool,
+    /// The copies are equal.
+    pub(super) is_equal: bool,
+}
+
+impl Header {
+    /// Reads it; `None` where there is none, or none that could be read.
+    pub(super) fn read(region: &[u8]) -> Option<Self> {
+        let size = region.len() as u64;
+        let end = size.checked_sub(HEADER_SIZE)?;
+        let mut identity = newer(region, end, header_line::IDENTITY)?;
+        let (magic, version) = (identity.take_u64(), identity.take_u32());
+        let (banks, region_size, cores) = (identity.take_u32(), identity.take_u64(), identity.take_u32());
+        let parity = if version == VERSION_PARITY { identity.take_u32() } else { 0 };
+        if magic != MAGIC || ![VERSION, VERSION_PARITY].contains(&version) || region_size != size {
+            return None;
+        }
+        let geometry = Geometry::new(region_size, banks, cores).ok()?.with_parity(parity).ok()?;
+        let record = |number| newer(region, end, number).and_then(BankRecord::from_line).unwrap_or_default();
+        let lines = header_line::BANK..header_line::BANK + banks;
+        let [a, b] = [0, end].map(|page| Copy::look(region, page, lines.end));
+        // A store writes and completes A, then B.
+        let (a_is_newer, is_equal) = (newer_than(a.newest, b.newest), a.newest == b.newest && a.newest.is_some());
+        Some(Self {
+            geometry,
+            records: lines.map(record).collect(),
+            a_is_settled: (is_equal && !a.is_torn) || (a_is_newer && b.is_torn),
+            b_is_settled: (is_equal && a.is_torn) || (a_is_newer && !b.is_torn),
+            is_equal: is_equal && !a.is_torn && !b.is_torn,
+        })
+    }
+
+    /// The bank of the newest boot.
+    pub(super) fn newest(&self) -> Option<u32> {
+        let banks = (0..).zip(&self.records).filter(|(_, record)| record.state != BankState::Empty);
+        banks.max_by_key(|(_, record)| record.boot).map(|(bank, _)| bank)
+    }
+
+    /// The bank that the next boot takes; its content may be on its way out already. Only one of several.
+    pub(super) fn next(&self) -> Option<u32> {
+        let oldest = |is_crash: bool| {
+            let banks = (0..).zip(&self.records).filter(|(_, record)| record.state.is_crash() == is_crash);
+            banks.min_by_key(|(_, record)| record.boot).map(|(bank, _)| bank)
+        };
+        oldest(false).or_else(|| oldest(true)).filter(|_| self.records.len() > 1)
+    }
+}
+
+/// One copy of the header.
+struct Copy {
+    /// The highest generation of its lines.
+    newest: Option<u32>,
+    /// Some lines verify and others do not: somebody is writing it.
+    is_torn: bool,
+}
+
+impl Copy {
+    fn look(region: &[u8], page: u64, lines: u32) -> Self {
+        let found: Vec<Option<u32>> =
+            (0..lines).map(|number| header_line(region, page, number).map(|(_, generation)| generation)).collect();
+        let there = found.iter().flatten().copied();
+        let newest = there.reduce(|a, b| if newer_than(Some(a), Some(b)) { a } else { b });
+        Self { newest, is_torn: newest.is_some() && found.contains(&None) }
+    }
+}
+
+fn newer_than(a: Option<u32>, b: Option<u32>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a.wrapping_sub(b).cast_signed() > 0)
+}
+
+fn header_line(region: &[u8], page: u64, number: u32) -> Option<(Line, u32)> {
+    Line::load(region, page + u64::from(number) * LINE_SIZE, LineSeed::new(0, domain::HEADER), number)
+}
+
+/// A header line from whichever copy has it whole and newer.
+fn newer(region: &[u8], end: u64, number: u32) -> Option<Line> {
+    match (header_line(region, 0, number), header_line(region, end, number)) {
+        (Some((_, a)), Some((line, b))) if newer_than(Some(b), Some(a)) => Some(line),
+        (a, b) => a.or(b).map(|(line, _)| line),
+    }
+}
+
+/// What was there of a boot.
+#[derive(Clone, Debug)]
+pub(super) struct Boot<'a> {
     pub(super) bank: u32,
     pub(super) record: BankRecord,
-    pub(super) cores: Vec<Core>,
+    pub(super) cores: Vec<Core<'a>>,
 }
 
-/// Reads it; None where no boot had taken a bank yet.
-pub(super) fn read(region: &[u8]) -> Option<Truth> {
-    let Found::Valid(header) = inspect(region) else { return None };
-    let geometry = header.geometry;
-    let (bank, record) = (0..).zip(header.banks()).find(|(_, bank)| {
-        bank.boot == header.boot && matches!(bank.state, BankState::Recording | BankState::Panicked)
-    })?;
-    let start = geometry.bank(bank) as usize;
-    let stops = Bank::new(region.get(start..)?, geometry, *record, Table)?;
-    let cores = (0..geometry.cores)
-        .map(|core| Core {
-            outcome: stops.stop_record(core).map(|stop: StopRecord| stop.outcome),
-            ..read_core(region, &geometry, start, record.boot_id, core)
-        })
-        .collect();
-    Some(Truth { geometry, bank, record: *record, cores })
+/// What was there of a core.
+#[derive(Clone, Debug)]
+pub(super) struct Core<'a> {
+    bank: &'a [u8],
+    geometry: Geometry,
+    number: u32,
+    /// The newest sub-buffer that was claimed.
+    pub(super) newest: Option<u64>,
+    /// The oldest first.
+    pub(super) events: Vec<Event>,
+    /// As they stood in the tail.
+    pub(super) counters: Option<Counters>,
+    /// How it ended.
+    pub(super) outcome: Option<StopOutcome>,
+    /// Places of this boot: sequence number and word at which something published does not verify.
+    pub(super) unsound: Vec<(u64, u32)>,
+    /// Sub-buffers whose tags verify.
+    tagged: Vec<u64>,
 }
 
-fn read_core(region: &[u8], geometry: &Geometry, bank: usize, boot_id: u32, core: u32) -> Core {
-    let mut subbufs: Vec<(u64, usize)> = (0..geometry.ring())
-        .filter_map(|slot| {
-            let at = bank + geometry.subbuf(core, slot) as usize;
-            let tag = Tag::load(region.get(at..at + SUBBUF_SIZE as usize)?)?;
-            let is_here = tag.sequence % geometry.ring() == slot;
-            (tag.boot_id == boot_id && tag.core == core && is_here).then_some((tag.sequence, at))
-        })
-        .collect();
-    subbufs.sort_unstable();
-    // What an older lap left beside a newer one is overwritten: the writer has claimed its place.
-    let newest = subbufs.last().map_or(0, |(sequence, _)| *sequence);
-    subbufs.retain(|(sequence, _)| sequence + geometry.ring() > newest);
-    // So is the oldest once the writer has claimed its place for the next, though nothing but a nested event may say so yet.
-    let subbuf = |at: usize| &region[at..at + SUBBUF_SIZE as usize];
-    if let (Some((oldest, slot)), Some((_, last))) = (subbufs.first().copied(), subbufs.last().copied())
-        && oldest + geometry.ring() == newest + 1
-        && (is_left(subbuf(last)) || is_begun(subbuf(slot), newest + 1, seed(boot_id, core as u16)))
-    {
-        subbufs.remove(0);
+impl<'a> Boot<'a> {
+    /// Reads a bank; `None` where it lies outside of the region.
+    pub(super) fn read<C: Crc32c>(region: &'a [u8], header: &Header, bank: u32, crc: C) -> Option<Self> {
+        let (geometry, record) = (header.geometry, *header.records.get(bank as usize)?);
+        let bytes = bank_bytes(region, &geometry, bank)?;
+        let cores = (0..geometry.cores).map(|core| Core::read(bytes, geometry, &record, core, crc)).collect();
+        Some(Self { bank, record, cores })
     }
-    let mut all = Core { oldest: subbufs.first().map(|(sequence, _)| *sequence), ..Core::default() };
-    for (sequence, at) in subbufs {
-        walk(&region[at..at + SUBBUF_SIZE as usize], at, sequence, seed(boot_id, core as u16), &mut all.events);
-    }
-    all
 }
 
-fn word_of(subbuf: &[u8], word: usize) -> Option<u32> {
-    subbuf.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it))
+/// The bytes of a bank.
+pub(super) fn bank_bytes<'a>(region: &'a [u8], geometry: &Geometry, bank: u32) -> Option<&'a [u8]> {
+    let start = usize::try_from(geometry.bank(bank)).ok()?;
+    region.get(start..)?.get(..usize::try_from(geometry.bank_size).ok()?)
 }
 
-/// Whether the writer has gone on to the next sub-buffer: this one's data end in a mark, or at its end.
-fn is_left(subbuf: &[u8]) -> bool {
-    let end = DATA_END as usize / 4;
-    let mut word = SUBBUF_HEADER as usize / 4;
-    while let Some((_, behind)) = extent(word, end, &|word| word_of(subbuf, word)) {
-        word = behind;
-    }
-    word >= end || word_of(subbuf, word) == Some(END_OF_DATA)
+/// The bytes of a sub-buffer of a bank.
+pub(super) fn subbuf<'a>(bank: &'a [u8], geometry: &Geometry, core: u32, sequence: u64) -> Option<SubBuf<'a>> {
+    let at = usize::try_from(geometry.subbuf(core, sequence)).ok()?;
+    Some(SubBuf(bank.get(at..)?.first_chunk::<{ SUBBUF_SIZE as usize }>()?))
 }
 
-/// Whether an event that was written for this sequence number stands anywhere in it.
-fn is_begun(subbuf: &[u8], sequence: u64, seed: u32) -> bool {
-    let end = DATA_END as usize / 4;
-    (SUBBUF_HEADER as usize / 4..end).any(|word| {
-        extent(word, end, &|word| word_of(subbuf, word))
-            .is_some_and(|(_, behind)| verifies(subbuf, sequence, word, behind, seed))
-    })
-}
-
-/// Along the words of a sub-buffer.
-fn walk(subbuf: &[u8], at: usize, sequence: u64, seed: u32, events: &mut Vec<Event>) {
-    let u32_at =
-        |word: usize| subbuf.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it));
-    let commit = u64::from_le_bytes(*subbuf[SUBBUF_COMMIT as usize..].first_chunk().unwrap_or(&[0; 8])) & COMMIT_MASK;
-    let committed = (SUBBUF_HEADER + commit) as usize / 4;
-    let end = DATA_END as usize / 4;
-    let mut word = SUBBUF_HEADER as usize / 4;
-    while word < end {
-        let Some((data, behind)) = extent(word, end, &u32_at) else { return };
-        let is_committed = behind <= committed;
-        if !is_committed && !verifies(subbuf, sequence, word, behind, seed) {
-            // Nested ones may stand behind it, but nothing says where it would end.
-            return;
+impl<'a> Core<'a> {
+    fn read<C: Crc32c>(bank: &'a [u8], geometry: Geometry, record: &BankRecord, number: u32, crc: C) -> Self {
+        let line = |line: u32| {
+            let line = Geometry::core_line(number, line);
+            Line::load(bank, geometry.tail(line), LineSeed::new(record.boot_id, domain::TAIL), line).map(|it| it.0)
+        };
+        let mut core = Self {
+            bank,
+            geometry,
+            number,
+            newest: None,
+            events: Vec::new(),
+            counters: line(tail_line::COUNTERS).map(Counters::from_line),
+            outcome: line(tail_line::STOP).and_then(StopRecord::from_line).map(|stop| stop.outcome),
+            unsound: Vec::new(),
+            tagged: Vec::new(),
+        };
+        let writer = Writer::new(crc, record.boot_id, number);
+        core.newest = core.find_newest(&writer);
+        for sequence in core.sequences() {
+            core.walk(&writer, sequence);
         }
-        let common = u32_at(data).unwrap_or_default();
-        events.push(Event {
-            sequence,
-            word: word as u32,
-            nesting: (common >> 24) as u8,
-            is_committed,
-            bytes: at + word * 4..at + behind * 4,
+        core
+    }
+
+    /// The sub-buffers that can be there, the oldest first.
+    pub(super) fn sequences(&self) -> std::ops::Range<u64> {
+        let ring = self.geometry.ring();
+        self.newest.map_or(0..0, |newest| (newest + 1).saturating_sub(ring)..newest + 1)
+    }
+
+    /// The sub-buffer that stands in a place of the ring.
+    pub(super) fn in_slot(&self, slot: u64) -> Option<u64> {
+        self.sequences().find(|sequence| sequence % self.geometry.ring() == slot)
+    }
+
+    pub(super) fn subbuf(&self, sequence: u64) -> Option<SubBuf<'a>> {
+        subbuf(self.bank, &self.geometry, self.number, sequence)
+    }
+
+    /// Whether the tag of a sub-buffer of this boot stood where it belongs.
+    pub(super) fn is_tagged(&self, sequence: u64) -> bool {
+        self.tagged.contains(&sequence)
+    }
+
+    /// The newest sub-buffer that was claimed: tags tell, counters of a core that was closed, and the next place, where
+    /// its writer may have begun before the tag was written.
+    fn find_newest<C: Crc32c>(&self, writer: &Writer<C>) -> Option<u64> {
+        let ring = self.geometry.ring();
+        let tagged = (0..ring).filter_map(|slot| {
+            let tag = writer.tag(self.subbuf(slot)?)?;
+            (tag.sequence % ring == slot && tag.sequence < SEQUENCE_MAX).then_some(tag.sequence)
         });
-        word = behind;
+        let counted = self.counters.filter(|counters| counters.last).map(|counters| counters.sequence);
+        let newest = tagged.max().max(counted.filter(|sequence| *sequence < SEQUENCE_MAX))?;
+        let (next, older) = (newest + 1, (newest + 1).checked_sub(ring));
+        let Some(subbuf) = self.subbuf(next) else { return Some(newest) };
+        let is_claimed = match (older, writer.tag(subbuf)) {
+            // The tag of this boot that had to be there is not: it is being written.
+            (Some(_), None) => true,
+            (Some(older), Some(tag)) if tag.sequence == older && subbuf.is_being_opened(&tag) => true,
+            _ => writer.is_begun(subbuf, next, older),
+        };
+        Some(if is_claimed { next } else { newest })
     }
-}
 
-/// The word at which the event's data begin and the one behind the event; None at the end of all events.
-fn extent(word: usize, end: usize, u32_at: &impl Fn(usize) -> Option<u32>) -> Option<(usize, usize)> {
-    let mut at = word;
-    let mut head = u32_at(at)?;
-    // A time record belongs to what stands behind it.
-    if matches!(head & 31, 30 | 31) {
-        at += 2;
-        head = u32_at(at)?;
+    fn walk<C: Crc32c>(&mut self, writer: &Writer<C>, sequence: u64) {
+        let Some(subbuf) = self.subbuf(sequence) else { return };
+        let is_tagged = writer.tag(subbuf).is_some_and(|tag| tag.sequence == sequence);
+        let mut behind = ring::position::FIRST_WORD;
+        writer.events(subbuf, sequence, &mut |event| {
+            if is_tagged && event.word > behind && behind < subbuf.published() {
+                self.unsound.push((sequence, behind));
+            }
+            behind = event.end;
+            self.events.push(event);
+        });
+        if is_tagged {
+            if behind < subbuf.published() {
+                self.unsound.push((sequence, behind));
+            }
+            self.tagged.push(sequence);
+        }
     }
-    let (data, behind) = match head & 31 {
-        29 if head >> 5 == 0 => return None,
-        29 => (at + 1, at + 1 + u32_at(at + 1)? as usize / 4),
-        0 => (at + 2, at + 1 + u32_at(at + 1)? as usize / 4),
-        words @ 1..=28 => (at + 1, at + 1 + words as usize),
-        _ => return None,
-    };
-    (behind > data && behind <= end).then_some((data, behind))
-}
-
-/// Whether what stands at a sub-buffer's word now stood there before, and is an event.
-pub(super) fn was_there(
-    (before, after): (&[u8], &[u8]),
-    truth: &Truth,
-    core: u32,
-    (sequence, word): (u64, u32),
-) -> bool {
-    let seed = seed(truth.record.boot_id, core as u16);
-    let at = (truth.geometry.bank(truth.bank) + truth.geometry.subbuf(core, sequence)) as usize;
-    let (Some(old), Some(new)) = (before.get(at..at + SUBBUF_SIZE as usize), after.get(at..at + SUBBUF_SIZE as usize))
-    else {
-        return false;
-    };
-    let u32_at =
-        |word: usize| old.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it));
-    let word = word as usize;
-    extent(word, DATA_END as usize / 4, &u32_at).is_some_and(|(_, behind)| {
-        old[word * 4..behind * 4] == new[word * 4..behind * 4] && verifies(old, sequence, word, behind, seed)
-    })
-}
-
-/// Whether an event's check is right: over its place, then over its bytes.
-fn verifies(subbuf: &[u8], sequence: u64, word: usize, behind: usize, seed: u32) -> bool {
-    let (bytes, check) = subbuf[word * 4..behind * 4].split_at((behind - word - 1) * 4);
-    let mut register = Table.u64(seed, sequence << 10 | word as u64);
-    for word in bytes.chunks_exact(4) {
-        register = Table.u32(register, u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-    }
-    check == register.to_le_bytes()
 }
