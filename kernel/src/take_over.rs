@@ -6,7 +6,7 @@ use crate::life::Recording;
 use crate::plan::{Absence, Plan, Wishes, crashes_in_a_row, plan};
 use crate::region_memory::{CounterClock, CpuCrc, RegionMemory};
 use crate::scale::Scale;
-use crate::{dump, events, life, say, trace};
+use crate::{dump, events, life, report, say, trace};
 use arch::core_local::MAX_CORES;
 use arch::entry::BootInfo;
 use ring::bank::{About, prepare};
@@ -35,7 +35,12 @@ pub fn take_over(info: &BootInfo, machine: &Machine) -> Taken {
     // SAFETY: nothing records yet.
     let bytes = unsafe { memory.bytes(0, memory.size()) };
     let found = inspect(bytes);
-    say!("  content    {}", Absence(&found));
+    let absence = Absence(&found);
+    match found {
+        Found::Valid(_) => say!("  content    {absence}"),
+        // Also where few words are wanted: nothing is lost without a reason.
+        _ => report!("  content    {absence}"),
+    }
     let cores = machine.tree.cpus().filter(Result::is_ok).count().clamp(1, MAX_CORES) as u32;
     let mut header = header(machine, bytes, &found, cores);
     let geometry = header.geometry;

@@ -143,6 +143,16 @@ impl<C: Crc32c> Writer<C> {
         }
     }
 
+    /// Whether something that was published for this sequence number does not verify any more: somebody is writing over it.
+    pub(super) fn breaks_off(&self, subbuf: SubBuf<'_>, sequence: u64) -> bool {
+        let mut word = FIRST_WORD;
+        while word < subbuf.published() {
+            let Some(event) = self.event(subbuf, sequence, word) else { return true };
+            word = event.end;
+        }
+        false
+    }
+
     /// Whether any event was written for this sequence number, where those of the one before may still stand.
     pub(super) fn is_begun(&self, subbuf: SubBuf<'_>, sequence: u64, before: Option<u64>) -> bool {
         let mut word = FIRST_WORD;

@@ -209,7 +209,12 @@ impl<'a> Core<'a> {
         let is_claimed = match (older, writer.tag(subbuf)) {
             // The tag of this boot that had to be there is not: it is being written.
             (Some(_), None) => true,
-            (Some(older), Some(tag)) if tag.sequence == older && subbuf.is_being_opened(&tag) => true,
+            // What nested between the claim and the opening writes behind a place that is still free.
+            (Some(older), Some(tag))
+                if tag.sequence == older && (subbuf.is_being_opened(&tag) || writer.breaks_off(subbuf, older)) =>
+            {
+                true
+            }
             _ => writer.is_begun(subbuf, next, older),
         };
         Some(if is_claimed { next } else { newest })

@@ -4,7 +4,8 @@ use crate::world::{CORES, SIZE, World, data, judged, reset};
 use campaign::judge::{Events, Part, Place, Verdict, Violation, place};
 use kernel::events::Work;
 use ring::fake::crash::{Effort, every_reset};
-use ring::fake::{LINE, Operation, Ram};
+use ring::fake::{LINE, Operation, Ram, interrupt};
+use ring::point::Point;
 use ring::policy::CleanAt;
 use ring::records::BankState;
 use ring::writer::Event;
@@ -130,6 +131,36 @@ fn what_interrupted_the_claim_of_the_last_event_is_not_promised() {
     assert_eq!((verdict.committed, verdict.promised), (24, 21));
     world.record(0, 24..25);
     assert_eq!(world.judge(&world.reset([])).promised, 24);
+}
+
+#[test]
+fn what_nests_in_a_claimed_sub_buffer_writes_over_the_oldest_whose_tag_still_stands() {
+    for clean in CLEANS {
+        let world: &'static World = Box::leak(Box::new(World::boot(clean)));
+        let ring = world.header.geometry.ring();
+        let (sender, seen) = std::sync::mpsc::channel();
+        let handler = move || {
+            // It dies in the middle of its event.
+            let slot = world.writers[0].reserve(Work::ID, 16).unwrap();
+            slot.put_u64(0, 1);
+            sender.send(world.reset([])).unwrap();
+            slot.put_u64(8, 1);
+            world.writers[0].discard(slot);
+        };
+        // The first one that overwrites another.
+        interrupt::at(Point::SwitchClaimed, ring - 1, Box::new(handler));
+        let mut numbers = 0..;
+        let reset = loop {
+            let number = numbers.next().unwrap();
+            world.record(0, number..number + 1);
+            if let Ok(reset) = seen.try_recv() {
+                break reset;
+            }
+        };
+        let verdict = world.judge(&reset);
+        assert_eq!(verdict.violations, [], "{clean:?}");
+        assert_eq!(verdict.promised == 0, clean == CleanAt::Panic);
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The oracle, before anybody believes it: what is right it lets pass, and every kind of wrong is provoked and named.
 
 mod bounds;
-#[allow(dead_code, unreachable_pub, reason = "the kernel's tests use the rest")]
 #[path = "../../../../kernel/tests/machine/mod.rs"]
 mod machine;
 mod panics;
