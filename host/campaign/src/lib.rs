@@ -5,6 +5,8 @@
 //! |---|---|
 //! | one machine that dies again and again | [`lane`] |
 //! | what a crash may have lost, and what it must not | [`judge`] |
+//! | a real board, heard through its serial line | [`serial`] |
 
 pub mod judge;
 pub mod lane;
+pub mod serial;
