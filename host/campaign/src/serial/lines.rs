@@ -27,12 +27,7 @@ impl Line {
             match first {
                 b' '..=b'~' => text.push(char::from(*first)),
                 b'\t' => text.push(' '),
-                0x1b => {
-                    rest = behind_sequence(behind).unwrap_or_else(|| {
-                        noise += 1;
-                        behind
-                    })
-                }
+                0x1b if let Some(behind) = behind_sequence(behind) => rest = behind,
                 _ => noise += 1,
             }
         }

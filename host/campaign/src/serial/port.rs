@@ -22,6 +22,7 @@ pub(super) enum Read {
 /// An open device.
 pub(super) struct Port {
     device: OwnedFd,
+    is_terminal: bool,
 }
 
 impl Port {
@@ -33,10 +34,11 @@ impl Port {
         let opened = open(device, flags, Mode::empty()).with_context(|| {
             format!("{name} cannot be opened (is it plugged in? may you? the group is often called dialout)")
         })?;
-        if isatty(&opened) {
+        let is_terminal = isatty(&opened);
+        if is_terminal {
             set_up(&opened, baud).with_context(|| format!("{name} cannot be set to {baud} baud, raw bytes"))?;
         }
-        Ok(Self { device: opened })
+        Ok(Self { device: opened, is_terminal })
     }
 
     /// Waits so long for bytes.
@@ -49,11 +51,11 @@ impl Port {
             Err(error) => return Read::Gone(error.to_string()),
         }
         match read(&self.device, buffer) {
-            Ok(0) => Read::Gone("it was closed at the other end".into()),
-            Ok(count) => Read::Bytes(count),
+            Ok(0) if !self.is_terminal => Read::Gone("it has come to its end".into()),
+            Ok(count @ 1..) => Read::Bytes(count),
             Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
             // What a terminal says whose other end is gone: an adapter that was pulled, an emulator that ended.
-            Err(Errno::IO) => Read::Gone("the device at its other end is gone".into()),
+            Ok(0) | Err(Errno::IO) => Read::Gone("the device at its other end is gone".into()),
             Err(error) => Read::Gone(error.to_string()),
         }
     }

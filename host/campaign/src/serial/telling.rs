@@ -153,7 +153,7 @@ impl Findings {
     }
 
     /// Wrong by what was read, which may be the line's fault.
-    fn wrong(&mut self, doubtful: bool, why: String) {
-        if doubtful { self.unclear(why) } else { self.failed(why) }
+    pub(super) fn wrong(&mut self, doubtful: bool, why: String) {
+        if doubtful { &mut self.unclear } else { &mut self.failed }.push(why);
     }
 }

@@ -85,7 +85,7 @@ fn bytes_that_are_lost_never_fail_a_crash() {
             }
         }
         // Some are missed, but most bytes are in no line that a crash is judged by.
-        assert!((10..recorded.len() / step / 4).contains(&unclear), "{lost} bytes: {unclear} unclear");
+        assert!((10..recorded.len() / step / 2).contains(&unclear), "{lost} bytes: {unclear} unclear");
     }
 }
 
@@ -265,7 +265,7 @@ fn a_file_is_read_as_if_it_were_a_line() {
     cut.unwrap();
     let run = super::run(file.path(), &Options::default(), &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(run.counts().held, 2);
-    assert_eq!(run.troubles(), ["the serial line is gone: it was closed at the other end"]);
+    assert_eq!(run.troubles(), ["the serial line is gone: it has come to its end"]);
     assert!(!run.end.last_lines().is_empty());
 }
 

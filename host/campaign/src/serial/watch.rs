@@ -323,11 +323,7 @@ impl Watch {
         let by = self.now.title(self.now.number(self.before_number));
         let mut findings = Findings::default();
         let why = format!("{by} does not tell it: {how}");
-        if 2 * self.now.noisy > self.now.lines {
-            findings.unclear(why)
-        } else {
-            findings.failed(why)
-        }
+        findings.wrong(2 * self.now.noisy > self.now.lines, why);
         self.numbers(&mut findings);
         events.push(Event::Crash(Crash {
             boot: self.before_number,
