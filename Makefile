@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die rates bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -16,6 +16,8 @@ export AFTERGLOW_APPEND = $(ARGS)
 HOST := --target host-tuple
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
+# QEMU's cache that loses; the afterglow command finds it beside itself.
+PLUGIN = $(BUILT)/$(shell rustc -vV | sed -n 's/^host: //p')/release/libafterglow_plugin.so
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
 # What is built for the bare-metal target.
 TARGET_CRATES := -p ring -p arch -p boards -p kernel
@@ -32,13 +34,13 @@ setup-tests:
 
 build: setup ## build the kernel and the host's tools
 	@cargo build --release -p kernel
-	@cargo build --release $(HOST) -p afterglow
+	@cargo build --release $(HOST) -p afterglow -p plugin
 
 run: build ## boot the kernel in QEMU: record, panic, reboot, recover, dump
 	@cargo run --quiet --release -p kernel -- $(MACHINE)
 
 test: setup-tests build check model ## everything: checks, host tests of all crates, the kernel under QEMU
-	AFTERGLOW_KERNEL='$(KERNEL)' cargo test $(HOST) --workspace
+	AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo test $(HOST) --workspace
 
 check: setup ## formatting, lints and documentation, as far as their tools are installed
 	@if cargo fmt --version >/dev/null 2>&1; then (set -x; cargo fmt --check); else echo 'no rustfmt: formatting is not checked'; fi
@@ -79,6 +81,9 @@ stop-matrix: build ## how fast each means of stop is on each kind of machine: ma
 ways-to-die: build ## every way to die under every means of stop: make ways-to-die SEEDS=20 (about an hour; 1: minutes)
 	@AFTERGLOW_SEEDS=$(or $(SEEDS),1) AFTERGLOW_MEANS=all AFTERGLOW_KERNEL='$(KERNEL)' \
 		cargo test --quiet $(HOST) -p qemu --test ways_to_die
+
+rates: build ## what the cache that loses costs: crashes a second, and the time of an event with the plugin beside it
+	@AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo run --quiet --release $(HOST) -p campaign --example rates
 
 bench: setup ## what an event and a recovery cost on this host, beside other rings
 	@cargo run --quiet --profile host $(HOST) -p bench -- $(ARGS)

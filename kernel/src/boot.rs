@@ -10,7 +10,7 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
 use crate::reserve::{Region, find_region};
-use crate::{console, die, hardware, heap, life, lockup, measure, record, say, stop, trace, watchdog};
+use crate::{console, die, hardware, heap, life, lockup, measure, record, report, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
@@ -45,7 +45,7 @@ pub struct Machine {
 
 /// Ends a boot that cannot go on.
 pub fn unable(why: &dyn Display) -> ! {
-    say!("\nafterglow cannot go on: {why}");
+    report!("\nafterglow cannot go on: {why}");
     // A boot that says so has not crashed.
     life::end_cleanly();
     power_off(Status::Unable)
@@ -77,6 +77,9 @@ pub fn discover(info: &'static BootInfo) -> Machine {
         say!("device tree: {problem}");
     }
     let options = command_line::parse(tree.bootargs(), &mut |warning| say!("{warning}"));
+    if options.terse {
+        console::set_terse();
+    }
     console::init_log(if options.quiet { log::LevelFilter::Warn } else { options.loglevel });
     describe(info, board, &tree, &found);
 

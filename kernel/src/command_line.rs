@@ -18,7 +18,9 @@ use core::fmt;
 use ring::escape::Escaped;
 
 pub use table::{Entry, Options, TABLE};
-pub use values::{After, Clean, Die, Expected, Full, Keep, Others, Parity, Payload, ReserveMem, Stop, Tail, Watchdog};
+pub use values::{
+    After, Clean, Die, Expected, Full, Keep, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Watchdog,
+};
 
 /// Warnings that one command line can cause; the rest are only counted, so that a damaged one does not fill the console.
 pub const MOST_WARNINGS: usize = 16;
@@ -90,6 +92,7 @@ pub fn parse(line: &(impl AsRef<[u8]> + ?Sized), warn: &mut dyn FnMut(&Warning<'
 }
 
 /// The options, each with what it does and its default, to be shown.
+#[cfg(not(target_os = "none"))]
 pub fn help() -> impl fmt::Display {
     fmt::from_fn(|f| {
         let defaults = Options::default();

@@ -5,6 +5,7 @@ use crate::events::Print;
 use crate::trace;
 use boards::Console;
 use core::fmt::{Arguments, Write};
+use core::sync::atomic::{AtomicBool, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
 use ring::seams::Clock;
 use spin::Once;
@@ -35,6 +36,26 @@ impl Write for Stdout {
     }
 }
 
+static TERSE: AtomicBool = AtomicBool::new(false);
+
+/// From now on only what programs read is printed.
+pub fn set_terse() {
+    TERSE.store(true, Ordering::Relaxed);
+}
+
+/// Whether only what programs read is printed.
+#[must_use]
+pub fn is_terse() -> bool {
+    TERSE.load(Ordering::Relaxed)
+}
+
+/// Prints what is for people only.
+pub fn tell(arguments: Arguments<'_>) {
+    if !is_terse() {
+        print(arguments);
+    }
+}
+
 /// Prints to the console, in one piece where it is not longer than a line or two.
 pub fn print(arguments: Arguments<'_>) {
     let mut line = heapless::String::<400>::new();
@@ -53,9 +74,15 @@ pub fn print_unlocked(arguments: Arguments<'_>) {
     }
 }
 
-/// Prints a line of the story.
+/// Prints a line of the story, for people.
 #[macro_export]
 macro_rules! say {
+    ($($argument:tt)*) => { $crate::console::tell(format_args!("{}\n", format_args!($($argument)*))) };
+}
+
+/// Prints a line that programs read too: also where few words are wanted.
+#[macro_export]
+macro_rules! report {
     ($($argument:tt)*) => { $crate::console::print(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
@@ -87,6 +114,9 @@ impl Log for KernelLog {
             let here = arch::exceptions::Registers::here().lr;
             // A refusal is counted by the writer.
             let _ = writer.record(&Print { ip: arch::image::link_address(here), text: text.as_bytes() });
+        }
+        if is_terse() && record.level() > log::Level::Warn {
+            return;
         }
         let mut line = heapless::String::<600>::new();
         let _ = writeln!(line, "[{}] {}: {text}", Seconds(time), record.level().as_str().to_ascii_lowercase_static());

@@ -8,6 +8,7 @@ use arch::exceptions::esr::Syndrome;
 use core::fmt::{Result, Write};
 use ring::account::Account;
 use ring::check::Crc32c;
+use ring::digest::Digest;
 use ring::escape::Escaped;
 use ring::format::{Geometry, id, tail_line};
 use ring::line::{LineSeed, load_text};
@@ -17,7 +18,7 @@ use ring::records::{
     BankState, LastWords, Masked, NESTED_MAX, Nested, PANIC_REGISTERS, PanicRecord, PanicSpace, StopOutcome,
     StopRecord, TextSpace,
 };
-use ring::recover::{Bank, Item, Recovered};
+use ring::recover::{Bank, CoreRing, Item, Recovered};
 use ring::schema::{Description, Value, descriptions};
 use ring::writer::Refused;
 
@@ -34,6 +35,23 @@ pub enum Tail {
     Last(u64),
     /// All of them.
     All,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Of the merged trace.
+    pub tail: Tail,
+    /// No more than what became of the boot, and the accounts.
+    pub terse: bool,
+    /// Behind each account a number for the core's events: [`Digest`].
+    pub digest: bool,
+}
+
+impl From<Tail> for How {
+    fn from(tail: Tail) -> Self {
+        Self { tail, terse: false, digest: false }
+    }
 }
 
 /// What a dump found, for whoever decides what to do next.
@@ -54,24 +72,31 @@ pub struct Summary {
 /// Those of `out`.
 pub fn dump<C: Crc32c>(
     bank: &Bank<'_, C>,
-    tail: Tail,
+    how: impl Into<How>,
     schema: &mut [u8],
     out: &mut impl Write,
 ) -> core::result::Result<Summary, core::fmt::Error> {
+    let how = how.into();
     let mut summary = Summary { intact: true, ..Summary::default() };
-    let panic = reason(bank, out)?;
-    stops(bank, panic, out)?;
-    accounts(bank, &mut summary, out)?;
+    let panic = reason(bank, how.terse, out)?;
+    if !how.terse {
+        stops(bank, panic, out)?;
+    }
+    accounts(bank, how.digest, &mut summary, out)?;
+    if how.terse {
+        return Ok(summary);
+    }
     let seed = LineSeed::new(bank.record().boot_id, ring::format::domain::TAIL);
     let (at, lines) = (bank.geometry().tail(tail_line::SCHEMA), tail_line::SCHEMA_LINES);
     let schema = load_text(bank.bytes(), at, seed, tail_line::SCHEMA, lines, schema);
-    trace(bank, tail, &summary, schema, out)?;
+    trace(bank, how.tail, &summary, schema, out)?;
     Ok(summary)
 }
 
 /// Why the boot ended. Returns the core that panicked, and when, if it says so.
 fn reason<C: Crc32c>(
     bank: &Bank<'_, C>,
+    terse: bool,
     out: &mut impl Write,
 ) -> core::result::Result<Option<(u32, u64)>, core::fmt::Error> {
     let record = bank.record();
@@ -104,6 +129,9 @@ fn reason<C: Crc32c>(
         return Ok(None);
     };
     writeln!(out, "boot {} panicked on core {} at {}", record.boot, panic.core, Seconds(panic.time_ns))?;
+    if terse {
+        return Ok(Some((panic.core, panic.time_ns)));
+    }
     writeln!(out, "  {}", Escaped(panic.message))?;
     writeln!(out, "  at {}", Escaped(panic.location))?;
     if panic.exception {
@@ -267,10 +295,12 @@ impl core::fmt::Display for Stop<'_> {
 }
 
 /// The table of accounts.
-fn accounts<C: Crc32c>(bank: &Bank<'_, C>, summary: &mut Summary, out: &mut impl Write) -> Result {
+fn accounts<C: Crc32c>(bank: &Bank<'_, C>, digest: bool, summary: &mut Summary, out: &mut impl Write) -> Result {
     writeln!(out, "  core  attempted  recovered  overwritten  damaged  unfinished  dropped  sum")?;
     for core in 0..bank.geometry().cores {
-        let a = bank.core(core).account();
+        // Once: what is newest has to be searched for.
+        let ring = bank.core(core);
+        let a = ring.account();
         let sum = if a.sum_holds() { "holds" } else { "BROKEN" };
         writeln!(
             out,
@@ -283,7 +313,12 @@ fn accounts<C: Crc32c>(bank: &Bank<'_, C>, summary: &mut Summary, out: &mut impl
             a.dropped()
         )?;
         remarks(&a, out)?;
-        let run = work_run(bank, core);
+        if digest {
+            let mut digest = Digest::new(*bank.crc());
+            ring.events().for_each(|event| digest.add(&event));
+            writeln!(out, "  {core:>4}  digest {:08x} of {} events", digest.number(), digest.events())?;
+        }
+        let run = work_run(&ring);
         if let Some((before, after)) = run.and_then(|run| run.broken) {
             writeln!(out, "        workload: number {before} is followed by {after}")?;
         }
@@ -326,9 +361,9 @@ struct Run {
     broken: Option<(u64, u64)>,
 }
 
-fn work_run<C: Crc32c>(bank: &Bank<'_, C>, core: u32) -> Option<Run> {
+fn work_run<C: Crc32c>(ring: &CoreRing<'_, C>) -> Option<Run> {
     let mut run: Option<Run> = None;
-    for item in bank.core(core).items() {
+    for item in ring.items() {
         let Item::Event(event) = item else { continue };
         if event.id != <events::Work<'_> as ring::writer::Event>::ID || event.discarded {
             continue;

@@ -174,6 +174,7 @@ fn die(role: Role, what: &What<'_>) -> ! {
         means: life::stop_means(),
         before_reset: &before_reset,
         reset: &TheReset,
+        terse: console::is_terse(),
         console: &PanicConsole,
     };
     path::run(&PROGRESS, role, what, recorder.as_ref(), &around);

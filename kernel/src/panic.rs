@@ -101,6 +101,8 @@ pub struct Around<'a> {
     pub before_reset: &'a dyn Fn(),
     /// The way out.
     pub reset: &'a dyn Reset,
+    /// Only what programs read is said.
+    pub terse: bool,
     /// The console, without its lock.
     pub console: &'a dyn Console,
 }

@@ -1,14 +1,14 @@
 //! Tells what the boots before left, acknowledges it, and ends a boot that has nothing else to do.
 
 use crate::boot::Machine;
-use crate::command_line::{After, Die};
+use crate::command_line::{After, Die, Loss};
 use crate::console::Stdout;
-use crate::dump::{SCHEMA_SPACE, Tail, dump};
+use crate::dump::{How, SCHEMA_SPACE, Tail, dump};
 use crate::ending::{self, Status, power_off};
 use crate::plan::CrashLoop;
 use crate::region_memory::CpuCrc;
 use crate::take_over::{Taken, bank_bytes, repair_bank};
-use crate::{command_line, console, die, life, record, say};
+use crate::{command_line, console, die, life, record, report, say};
 use alloc::vec;
 use ring::records::BankState;
 use ring::recover::Bank;
@@ -21,15 +21,16 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         command_line::Tail::Lines(lines) => Tail::Last(u64::from(lines)),
         command_line::Tail::All => Tail::All,
     };
+    let how = How { tail, terse: machine.options.terse, digest: machine.options.digest };
     if !taken.plan.dump && !taken.crashes.is_empty() {
-        say!(
+        report!(
             "\nthe crashes are not told: the last boots that did crashed themselves (crash_loop=0 tells them all the same)"
         );
         return status;
     }
     let mut schema = vec![0; SCHEMA_SPACE];
     for (number, record) in &taken.crashes {
-        say!("\ncrash in bank {number}:");
+        report!("\ncrash in bank {number}:");
         repair_bank(&machine.region, &taken.geometry, *number, record);
         let bytes = bank_bytes(&machine.region, &taken.geometry, *number);
         let Some(bank) = Bank::new(bytes, taken.geometry, *record, CpuCrc::new()) else { continue };
@@ -40,9 +41,9 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
             die::if_asked(&machine.options, Die::PanicInDump);
         }
         // Only the console could fail, and it does not.
-        let summary = dump(&bank, tail, &mut schema, &mut Stdout).unwrap_or_default();
+        let summary = dump(&bank, how, &mut schema, &mut Stdout).unwrap_or_default();
         let verdict = if summary.intact { "intact" } else { "NOT intact" };
-        say!("crash of boot {}: {} events recovered, {verdict}", record.boot, summary.recovered);
+        report!("crash of boot {}: {} events recovered, {verdict}", record.boot, summary.recovered);
         if !summary.intact {
             status = Status::Lost;
         }
@@ -56,14 +57,14 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
             }
             header.crashes_in_a_row = 0;
         });
-        say!(
+        report!(
             "acknowledged: {} bank{} free again",
             taken.crashes.len(),
             if taken.crashes.len() == 1 { " is" } else { "s are" }
         );
     }
-    if status != Status::Survived {
-        say!("something that had to survive did not: ending here, so that it can be looked at");
+    if status != Status::Survived && machine.options.loss == Loss::Stop {
+        report!("something that had to survive did not: ending here, so that it can be looked at");
         finish(machine, status);
     }
     status
@@ -73,14 +74,14 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
 /// workload all the same.
 pub fn crash_loop(machine: &Machine, crash_loop: CrashLoop) {
     let CrashLoop { crashes, since_boot } = crash_loop;
-    say!(
+    report!(
         "\ncrash loop: {crashes} boots in a row have crashed since boot {since_boot}, and nobody has acknowledged them: the \
          workload does not run. Boot with ack=yes to acknowledge them, or with crash_loop=0 to go on crashing"
     );
     if machine.options.after != After::Halt {
         finish(machine, Status::CrashLoop);
     }
-    say!("crash loop: press a key to run the workload once more");
+    report!("crash loop: press a key to run the workload once more");
     while console::get().is_none_or(|console| console.try_read().is_none()) {
         // The tick wakes it.
         arch::cores::wait_for_interrupt();
@@ -91,7 +92,7 @@ pub fn crash_loop(machine: &Machine, crash_loop: CrashLoop) {
 pub fn the_end(machine: &Machine, taken: &Taken, status: Status) -> ! {
     let should_have_died = machine.options.cycles > 0 && machine.options.die.leaves_a_crash();
     if should_have_died && taken.boots_before == u64::from(machine.options.cycles) && taken.crashes.is_empty() {
-        say!("the boot before should have died, and the region knows of no crash");
+        report!("the boot before should have died, and the region knows of no crash");
         finish(machine, Status::Lost);
     }
     finish(machine, status)
@@ -109,7 +110,7 @@ fn finish(machine: &Machine, status: Status) -> ! {
             record::rest()
         }
         After::PowerOff => {
-            say!("power off with status {}", status as u32);
+            report!("power off with status {}", status as u32);
             power_off(status)
         }
     }

@@ -19,7 +19,7 @@
 //! | [`live`] | reading it from another core meanwhile |
 //! | [`parity`] | repairing, if asked for |
 //! | [`region`], [`scan`], [`recover`], `search`, `subbuf`, [`verdict`], [`account`], [`merge`] | what a crash left |
-//! | [`schema`], [`escape`] | showing it |
+//! | [`digest`], [`schema`], [`escape`] | comparing it, showing it |
 //!
 //! No allocation, no lock, no architecture, no board; `unsafe` only in [`local`] and [`check`], for an instruction or two each.
 #![no_std]
@@ -30,6 +30,7 @@ extern crate std;
 pub mod account;
 pub mod bank;
 pub mod check;
+pub mod digest;
 pub mod escape;
 pub mod event;
 #[cfg(feature = "fake")]

@@ -58,6 +58,11 @@ impl<'a, C: Crc32c> Bank<'a, C> {
     pub fn record(&self) -> &BankRecord {
         &self.record
     }
+    /// How its checks are computed.
+    #[must_use]
+    pub fn crc(&self) -> &C {
+        &self.crc
+    }
     /// A line of its tail.
     #[must_use]
     pub fn line(&self, number: u32) -> Option<Line> {

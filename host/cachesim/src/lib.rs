@@ -4,7 +4,12 @@
 //! | what | where |
 //! |---|---|
 //! | what it is told: range, seed, chances | [`options`] |
+//! | lines, cleans, barriers, and what a reset leaves | [`cache`] |
+//! | when the plugin itself resets the machine | [`trigger`] |
 //! | what it says after each reset | [`report`] |
 
+pub mod cache;
+mod chance;
 pub mod options;
 pub mod report;
+pub mod trigger;

@@ -19,6 +19,9 @@ pub struct Options {
     pub seed: u64,
     /// `evict=PERCENT`: the chance of a dirty line to be in memory at a reset all the same.
     pub evict: u32,
+    /// `spill=N`: of a thousand stores so many after which the line is evicted at once: memory then holds it as it was in the
+    /// middle of things. Follows stores.
+    pub spill: u32,
     /// `flips=N`: bits of the range that turn over at a reset, in a thousand million.
     pub flips: u64,
     /// `pages=N`: DRAM pages of the range, of 4 KiB, that lose their content at a reset, in a thousand.
@@ -58,6 +61,7 @@ impl Default for Options {
             line: 64,
             seed: 1,
             evict: 0,
+            spill: 0,
             flips: 0,
             pages: 0,
             power: 0,
@@ -113,6 +117,7 @@ impl Options {
             "line" => self.line = number(value)?,
             "seed" => self.seed = number(value)?,
             "evict" => self.evict = at_most(value, 100)?,
+            "spill" => self.spill = at_most(value, 1000)?,
             "flips" => self.flips = number(value)?,
             "pages" => self.pages = at_most(value, 1000)?,
             "power" => self.power = number(value)?,
@@ -160,16 +165,19 @@ impl Options {
     /// Whether each store must be seen.
     #[must_use]
     pub fn follows_stores(&self) -> bool {
-        self.follow || self.point.is_some() || self.instant.is_some()
+        self.follow || self.spill > 0 || self.point.is_some() || self.instant.is_some()
     }
 }
 
 /// The words that [`Options::parse`] reads.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ram, base, range, start, line, seed, evict, flips, pages, power, step, .. } = self;
+        let Self { ram, base, range, start, line, seed, evict, spill, flips, pages, power, step, .. } = self;
         write!(f, "ram={ram},base={base:#x},range={:#x}:{:#x},start={start:#x}", range.0, range.1)?;
-        write!(f, ",line={line},seed={seed},evict={evict},flips={flips},pages={pages},power={power},step={step}")?;
+        write!(
+            f,
+            ",line={line},seed={seed},evict={evict},spill={spill},flips={flips},pages={pages},power={power},step={step}"
+        )?;
         if let Some((address, path)) = &self.resident {
             write!(f, ",resident={address:#x}:{path}")?;
         }
@@ -237,6 +245,7 @@ mod tests {
             line: 128,
             seed: 9,
             evict: 50,
+            spill: 20,
             flips: 17,
             pages: 3,
             power: 100,

@@ -86,8 +86,10 @@ pub struct Counts {
     /// Cleans before which a barrier was missing: another core had stored to the line since this core's last one. They did
     /// nothing. Noticed only where stores are followed.
     pub unordered: u64,
-    /// Dirty lines that were in memory by chance.
+    /// Dirty lines that were in memory by chance, at the reset.
     pub evicted: u64,
+    /// Lines that were evicted right behind a store.
+    pub spilled: u64,
     /// Dirty lines that were lost.
     pub lost: u64,
     /// Bits that turned over in memory.

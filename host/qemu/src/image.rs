@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 use object::Endianness;
 use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Object, ObjectSymbol, SymbolKind};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +26,10 @@ const LARGEST: u64 = 256 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     bytes: Arc<[u8]>,
+    /// Where it was linked to lie.
+    base: u64,
+    /// Its functions, if it was made of an ELF file that names them: offsets from the image's beginning.
+    functions: Arc<BTreeMap<String, u64>>,
 }
 
 impl Image {
@@ -49,7 +55,7 @@ impl Image {
             "it does not begin with the arm64 Image header ({MAGIC_AT:#x} should hold \"ARM\\x64\"): \
              the linker script must place the header first (linker/kernel.ld, section .head)"
         );
-        Ok(Self { bytes })
+        Ok(Self { bytes, base: 0, functions: Arc::default() })
     }
 
     /// Flattens an ELF: the file contents of its loadable segments, from the lowest physical address on.
@@ -78,7 +84,32 @@ impl Image {
             let at = (address - base) as usize;
             flat[at..at + data.len()].copy_from_slice(data);
         }
-        Self::from_flat(flat)
+        let functions = Arc::new(functions(elf, base));
+        Ok(Self { base, functions, ..Self::from_flat(flat)? })
+    }
+
+    /// Where a function begins, from the image's beginning, by its path (`kernel::panic::run`). None for a flat image, or where
+    /// the compiler left no such function.
+    #[must_use]
+    pub fn function(&self, path: &str) -> Option<u64> {
+        self.functions.get(path).copied()
+    }
+
+    /// Where it was linked to lie; 0 if that is not known.
+    #[must_use]
+    pub fn link_base(&self) -> u64 {
+        self.base
+    }
+
+    /// The same with another instruction at this offset.
+    ///
+    /// # Errors
+    /// There is no whole word.
+    pub fn patched(&self, at: u64, word: u32) -> Result<Self> {
+        let mut bytes = self.bytes.to_vec();
+        let place = usize::try_from(at).ok().and_then(|at| bytes.get_mut(at..at.checked_add(4)?));
+        place.with_context(|| format!("the image ends before {at:#x}"))?.copy_from_slice(&word.to_le_bytes());
+        Ok(Self { bytes: bytes.into(), ..self.clone() })
     }
 
     /// The image.
@@ -108,6 +139,21 @@ impl Image {
     fn u64_at(&self, at: usize) -> u64 {
         self.bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
+}
+
+/// The functions of an ELF file, as far as it names them. Of two with one path the first in memory.
+fn functions(elf: &[u8], base: u64) -> BTreeMap<String, u64> {
+    let mut functions = BTreeMap::new();
+    let Ok(file) = object::File::parse(elf) else { return functions };
+    let mut symbols: Vec<_> = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text).collect();
+    symbols.sort_by_key(ObjectSymbol::address);
+    for symbol in symbols {
+        if let (Ok(name), Some(at)) = (symbol.name(), symbol.address().checked_sub(base)) {
+            // Without the hash behind it.
+            functions.entry(format!("{:#}", rustc_demangle::demangle(name))).or_insert(at);
+        }
+    }
+    functions
 }
 
 /// The header of an image whose code begins behind it.

@@ -24,6 +24,7 @@
 //! | QEMU's device tree, with an overlay, or bytes that are none | [`devicetree`], [`trampoline`] |
 //! | which machine, which options | [`machine`] |
 //! | a run: its console, its end | [`running`], [`qmp`], [`ram`], [`trace`] |
+//! | a cache that loses, and its reports | [`losing`] |
 //! | what the kernel printed | [`console`] |
 //! | the kernel of this workspace, for tests | [`workspace`] |
 //! | the stop of cores, by every means on every machine | [`stop_matrix`] |
@@ -39,6 +40,7 @@ mod words;
 pub mod console;
 pub mod devicetree;
 pub mod image;
+pub mod losing;
 pub mod machine;
 pub mod qmp;
 pub mod ram;

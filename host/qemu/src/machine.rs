@@ -7,8 +7,9 @@ use crate::ram::Ram;
 use crate::running::{Outcome, Running};
 use crate::trampoline::{self, Handed};
 use crate::words::{option_value, quoted};
-use crate::{cache, running};
+use crate::{cache, losing, running};
 use anyhow::{Result, bail};
+use cachesim::options::Options;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,7 @@ pub struct Machine {
     append: String,
     pub(crate) ram: Option<Arc<Ram>>,
     pub(crate) qmp: bool,
+    pub(crate) losing: Option<Options>,
     traces: Vec<String>,
     extra: Vec<OsString>,
 }
@@ -127,6 +129,7 @@ impl Machine {
             append: String::new(),
             ram: None,
             qmp: false,
+            losing: None,
             traces: Vec::new(),
             extra: Vec::new(),
         }
@@ -261,6 +264,14 @@ impl Machine {
         self
     }
 
+    /// Its cache loses what was not cleaned, as these options say, at each reset; [`Running::next_reset`] tells. Needs
+    /// [`Machine::kernel`], which stays resident; paths, addresses of RAM and marks in the options are the harness's.
+    #[must_use]
+    pub fn losing(mut self, options: Options) -> Self {
+        self.losing = Some(options);
+        self
+    }
+
     /// [`Outcome::trace`] holds these trace events of QEMU's (`qemu-system-aarch64 -trace help` lists all).
     #[must_use]
     pub fn trace(mut self, events: &[&str]) -> Self {
@@ -349,14 +360,18 @@ impl Machine {
         }
         add(&["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"]);
         add(&["-semihosting-config", "enable=on,target=native"]);
-        self.add_kernel(&mut arguments)?;
+        self.add_kernel(&mut arguments, run)?;
         match &self.tree {
             // QEMU hands over its own tree by itself, where it has one.
             Tree::Boards if self.board == Board::Virt => {}
             Tree::Boards => arguments.extend(["-dtb".into(), devicetree::plain(self)?.into()]),
             Tree::Handed(_) => {}
             Tree::Overlay(overlay) => {
-                arguments.extend(["-dtb".into(), devicetree::with_overlay(self, overlay)?.into()]);
+                let mut tree = devicetree::with_overlay(self, overlay)?;
+                if self.losing.is_some() && self.board == Board::Virt {
+                    tree = devicetree::without(&tree, "virtio_mmio@")?;
+                }
+                arguments.extend(["-dtb".into(), tree.into()]);
             }
             Tree::File(path) => arguments.extend(["-dtb".into(), path.into()]),
         }
@@ -367,8 +382,11 @@ impl Machine {
         Ok(arguments)
     }
 
-    fn add_kernel(&self, arguments: &mut Vec<OsString>) -> Result<()> {
+    fn add_kernel(&self, arguments: &mut Vec<OsString>, run: Option<&Path>) -> Result<()> {
         let kernel = match (&self.kernel, &self.tree) {
+            (Kernel::Image(image), _) if self.losing.is_some() && run.is_some() => {
+                Some(self.add_plugin(arguments, image, run)?)
+            }
             (Kernel::Image(image), Tree::Handed(handed)) => {
                 Some(cache::content("trampoline", "img", trampoline::wrap(image, handed)?.bytes())?)
             }
@@ -384,6 +402,17 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// The plugin. Returns the stub that goes on to the resident kernel.
+    fn add_plugin(&self, arguments: &mut Vec<OsString>, image: &Image, run: Option<&Path>) -> Result<PathBuf> {
+        let (Some(options), Some(ram), Some(run)) = (&self.losing, &self.ram, run) else {
+            bail!("a machine that loses needs RAM that others may look at: Machine::ram")
+        };
+        losing::check(options, self.board, self.memory)?;
+        let (stub, plugin) = losing::arguments(self.board, options, image, ram.path(), &losses_socket(run))?;
+        arguments.extend(["-plugin".into(), plugin]);
+        Ok(stub)
     }
 
     fn add_harness(&self, arguments: &mut Vec<OsString>, run: &Path) -> Result<()> {
@@ -415,6 +444,10 @@ impl Machine {
 
 pub(crate) fn qmp_socket(run: &Path) -> PathBuf {
     run.join("qmp")
+}
+
+pub(crate) fn losses_socket(run: &Path) -> PathBuf {
+    run.join("losses")
 }
 
 pub(crate) fn trace_log(run: &Path) -> PathBuf {

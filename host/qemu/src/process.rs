@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const OUTPUT_MAX: usize = 64 << 20;
 /// Of what goes to standard error, this much is kept.
 const ERRORS_MAX: usize = 1 << 20;
+/// For so long output is gathered before it is looked at.
+const TOGETHER: Duration = Duration::from_micros(300);
 /// How often an exit is looked for after the output has ended.
 const POLL: Duration = Duration::from_millis(1);
 /// How long the last output may take once the program is gone.
@@ -272,6 +274,8 @@ fn read_output(mut from: impl Read, shared: &Shared, messages: &Sender<Message>)
         state.output.extend(&chunk[..size.min(room)]);
         drop(state);
         shared.changed.notify_all();
+        // A guest's console comes byte by byte, and each wakes whoever reads: better a few at a time.
+        thread::sleep(TOGETHER);
         if size > room {
             // Fails only if the keeper is done.
             let _ = messages.send(Message::Flooded);

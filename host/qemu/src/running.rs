@@ -1,11 +1,13 @@
 //! A machine that runs: what it prints as it prints it, and its end.
 
-use crate::machine::{Machine, qmp_socket, trace_log};
+use crate::losing::{self, Losses};
+use crate::machine::{Machine, losses_socket, qmp_socket, trace_log};
 use crate::permits;
 use crate::process::{Process, State, Status};
 use crate::qmp::Qmp;
 use crate::ram::Ram;
 use anyhow::{Context, Result, bail};
+use cachesim::report::Reset;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -69,6 +71,7 @@ pub struct Running {
     /// How much of the console [`Running::expect`] and the like have consumed.
     consumed: usize,
     qmp: Option<Qmp>,
+    losses: Option<Losses>,
 }
 
 pub(crate) fn start(machine: &Machine, limit: Duration) -> Result<Running> {
@@ -76,12 +79,16 @@ pub(crate) fn start(machine: &Machine, limit: Duration) -> Result<Running> {
     let directory = directory.context("no temporary directory can be made: free some space, or set TMPDIR")?;
     let qemu = machine.qemu()?;
     let arguments = machine.arguments(Some(directory.path()))?;
+    let losses = match &machine.losing {
+        Some(_) => Some(Losses::listen(losses_socket(directory.path()))?),
+        None => None,
+    };
     let command_line = machine.command_line()?;
     let mut command = Command::new(qemu.path());
     command.args(arguments);
     let permit = permits::acquire();
     let process = Process::start(command, limit, Some(permit)).with_context(|| command_line.clone())?;
-    Ok(Running { process, machine: machine.clone(), command_line, directory, consumed: 0, qmp: None })
+    Ok(Running { process, machine: machine.clone(), command_line, directory, consumed: 0, qmp: None, losses })
 }
 
 impl Running {
@@ -167,6 +174,23 @@ impl Running {
             self.qmp = Some(connected.map_err(|error| error.context(self.why_not()))?);
         }
         self.qmp.as_mut().context("there is no connection")
+    }
+
+    /// Waits for the next reset of a machine that loses ([`Machine::losing`]); None: it has ended without another. Returns what
+    /// the console showed up to the reset, since the one before, too.
+    ///
+    /// # Errors
+    /// The machine was not made to lose, or does not reset in time.
+    pub fn next_reset(&mut self, timeout: Duration) -> Result<Option<(Reset, String)>> {
+        let Some(losses) = &mut self.losses else {
+            bail!("the machine does not lose: call Machine::losing when it is made")
+        };
+        let reset = losses.next(timeout).map_err(|error| error.context(self.why_not()))?;
+        let Some(reset) = reset else { return Ok(None) };
+        let mark = losing::mark(reset.number);
+        let mut told = self.expect(&mark, timeout)?;
+        told.truncate(told.len() - mark.len());
+        Ok(Some((reset, told)))
     }
 
     /// Whether it has not ended.

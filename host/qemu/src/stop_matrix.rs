@@ -149,13 +149,21 @@ pub const MACHINES: [Kind; 9] = [
 ];
 
 impl Kind {
-    fn machine(&self, kernel: &Image, arguments: &str) -> Machine {
+    /// Such a machine, with the region of its board.
+    #[must_use]
+    pub fn machine(&self, kernel: &Image, arguments: &str) -> Machine {
         let machine = Machine::new(self.board).kernel(kernel).overlay(Overlay::region_of(self.board)).append(arguments);
         let machine = machine.smp(CORES).cpu(self.cpu).gic(self.gic).el2(self.el2).secure(self.secure);
         match self.bits {
             Some(bits) => machine.extra(["-global", &format!("arm_gic.num-priority-bits={bits}")]),
             None => machine,
         }
+    }
+
+    /// The board.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        self.board
     }
 
     /// The name with which the kernel says that it stops by this means.

@@ -64,6 +64,16 @@ pub fn wrap(kernel: &Image, handed: &Handed) -> Result<Image> {
     Image::from_flat(image)
 }
 
+/// An image that only goes on to a kernel which lies at this address already, and hands over what it was handed.
+///
+/// # Errors
+/// None that a caller could make.
+pub fn jump(address: u64) -> Result<Image> {
+    let mut image = header((PAGE) as u64).to_vec();
+    image.extend(move_wide(4, address).into_iter().chain([BR_X4]).flat_map(u32::to_le_bytes));
+    Image::from_flat(image)
+}
+
 /// `br x4`
 const BR_X4: u32 = 0xd61f_0080;
 

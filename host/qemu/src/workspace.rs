@@ -1,4 +1,4 @@
-//! Finds the kernel of the workspace that a test belongs to, and builds it where nobody has.
+//! Finds the kernel of the workspace that a test belongs to, and the plugin, and builds them where nobody has.
 
 use crate::image::Image;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -33,10 +33,45 @@ pub fn kernel_file() -> Result<&'static Path> {
     static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let file = FILE.get_or_init(|| {
         let named = env::var_os(VARIABLE).filter(|value| !value.is_empty());
-        named.map_or_else(build, |path| Ok(root().join(path))).map_err(|error| format!("{error:#}"))
+        let built = || {
+            build(&["-p", "kernel", "--target", TARGET], &|message| {
+                message.get("executable").and_then(|path| path.as_str()).map(PathBuf::from)
+            })
+        };
+        named.map_or_else(built, |path| Ok(root().join(path))).map_err(|error| format!("{error:#}"))
     });
     file.as_deref().map_err(|error| anyhow!(error.clone()))
 }
+
+/// The variable that names the plugin of `host/plugin`.
+pub const PLUGIN_VARIABLE: &str = "AFTERGLOW_PLUGIN";
+
+/// The plugin: the one that [`PLUGIN_VARIABLE`] names, else one that lies beside this program, else as cargo builds it now.
+///
+/// # Errors
+/// It cannot be built.
+pub fn plugin_file() -> Result<&'static Path> {
+    static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let named = env::var_os(PLUGIN_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let beside =
+            || env::current_exe().ok().map(|program| program.with_file_name(PLUGIN)).filter(|file| file.exists());
+        let file = named.or_else(beside);
+        file.map_or_else(
+            || {
+                build(&["-p", "plugin", "--target", "host-tuple"], &|message| {
+                    let files = message.pointer("/filenames")?.as_array()?.iter().filter_map(|name| name.as_str());
+                    files.map(PathBuf::from).find(|file| file.file_name().is_some_and(|name| name == PLUGIN))
+                })
+            },
+            Ok,
+        )
+        .map_err(|error| format!("{error:#}"))
+    });
+    file.as_deref().map_err(|error| anyhow!(error.clone()))
+}
+
+const PLUGIN: &str = "libafterglow_plugin.so";
 
 /// The directory of the workspace, where this crate was compiled.
 #[must_use]
@@ -45,26 +80,23 @@ pub fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds a package, and returns the file that `which` takes out of cargo's messages.
+fn build(package: &[&str], which: &dyn Fn(&serde_json::Value) -> Option<PathBuf>) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--release", "-p", "kernel", "--target", TARGET, "--message-format=json"]);
+    command.args(["build", "--quiet", "--release", "--message-format=json"]).args(package);
     // The target's flags are in the configuration that cargo finds from the directory it runs in.
     let output = command.current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.context("cargo cannot be started")?;
     let messages = String::from_utf8_lossy(&output.stdout);
-    let mut executable = None;
+    let mut file = None;
     for message in messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
         if let Some(text) = message.pointer("/message/rendered").and_then(|text| text.as_str()) {
             eprint!("{text}");
         }
-        if let Some(path) = message.get("executable").and_then(|path| path.as_str()) {
-            executable = Some(PathBuf::from(path));
-        }
+        file = which(&message).or(file);
     }
-    ensure!(
-        output.status.success(),
-        "the kernel cannot be built: run scripts/setup.sh, then cargo build --release -p kernel"
-    );
-    executable.context("cargo built no executable for the package kernel")
+    let by_hand = format!("run scripts/setup.sh, then cargo build --release {}", package.join(" "));
+    ensure!(output.status.success(), "it cannot be built: {by_hand}");
+    file.with_context(|| format!("cargo built nothing that could be used: {by_hand}"))
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::values::{
-    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Others, Parity, Payload, ReserveMem, Stop, Tail, Value,
+    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Value,
     Watchdog, YES_OR_NO,
 };
 
@@ -11,7 +11,8 @@ use super::values::{
 pub struct Entry {
     /// What stands before the `=`.
     pub name: &'static str,
-    /// What it does.
+    /// What it does. The kernel itself explains nothing, and its image is small.
+    #[cfg(not(target_os = "none"))]
     pub doc: &'static str,
     /// What its value must be.
     pub expected: Expected,
@@ -40,6 +41,7 @@ macro_rules! options {
         /// Every option in the order in which the help shows them.
         pub static TABLE: &[Entry] = &[$(Entry {
             name: stringify!($name),
+            #[cfg(not(target_os = "none"))]
             doc: concat!($($doc),+),
             expected: $expected,
             set: |options, text| {
@@ -91,6 +93,12 @@ options! {
     crash_loop: u32 = 5, Expected::Number(0, 1_000_000);
     /// Whether a dump acknowledges the bank, which may then be used again.
     ack: bool = true, YES_OR_NO;
+    /// What a boot does that finds something lost which had to survive: ends with status 1, or goes on.
+    loss: Loss = Loss::Stop, Loss::EXPECTED;
+    /// Only what programs read goes to the console: accounts, results, the figures of a panic.
+    terse: bool = false, Expected::Nothing;
+    /// Behind each core's account a number that stands for all its recovered events.
+    digest: bool = false, Expected::Nothing;
     /// Lines of the merged trace that a dump prints.
     tail: Tail = Tail::Lines(24), Tail::EXPECTED;
     /// What follows the last dump.

@@ -190,6 +190,14 @@ choices! {
         Event = "event",
     }
 
+    /// What a boot does that finds something lost which had to survive.
+    Loss {
+        /// It ends, so that somebody can look.
+        Stop = "stop",
+        /// It goes on as if nothing were.
+        GoOn = "go-on",
+    }
+
     /// What to do when a core's bank is full.
     Full {
         /// Overwrite its oldest sub-buffer.

@@ -18,6 +18,9 @@ pub(super) fn announce(what: &What<'_>, out: &mut Out<'_>) {
 
 /// The details.
 pub(super) fn tell<M: Memory + Persist + Copy, T: Clock, C: Crc32c>(path: &Path<'_, '_, M, T, C>) {
+    if path.around.terse {
+        return;
+    }
     let (what, mut out) = (path.what, path.out());
     if what.message.len() > SHORT {
         let _ = writeln!(out, "panic: {}", what.message);

@@ -157,7 +157,15 @@ impl<'m> Machine<'m> {
     }
 
     pub fn around<'a>(&'a self, at: &'a dyn Fn(Step)) -> Around<'a> {
-        Around { at, others: self, means: StopMeans::Fiq, before_reset: &|| {}, reset: self, console: self }
+        Around {
+            at,
+            others: self,
+            means: StopMeans::Fiq,
+            before_reset: &|| {},
+            reset: self,
+            terse: false,
+            console: self,
+        }
     }
 
     /// Dies of something else than a panic of the program.

@@ -1,0 +1,44 @@
+//! The machine's RAM, mapped a second time.
+
+use memmap2::{MmapOptions, MmapRaw};
+use std::fs::OpenOptions;
+
+/// A range of RAM. Cores write it at any moment, so it is only copied from and to, never borrowed.
+#[derive(Debug)]
+pub(crate) struct Ram {
+    map: MmapRaw,
+    /// The physical address of its first byte.
+    base: u64,
+}
+
+impl Ram {
+    /// Maps a whole file as RAM from `base` on.
+    pub(crate) fn new(path: &str, base: u64) -> Result<Self, String> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|why| format!("ram={path}: {why}"))?;
+        let map = MmapOptions::new().map_raw(&file).map_err(|why| format!("ram={path}: {why}"))?;
+        Ok(Self { map, base })
+    }
+
+    /// Where `size` bytes from a physical address on are; None where they are not all RAM.
+    fn at(&self, address: u64, size: usize) -> Option<*mut u8> {
+        let offset = usize::try_from(address.checked_sub(self.base)?).ok()?;
+        // SAFETY: inside the map.
+        (offset.checked_add(size)? <= self.map.len()).then(|| unsafe { self.map.as_mut_ptr().add(offset) })
+    }
+
+    /// Copies out; false where that is not all RAM.
+    pub(crate) fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let Some(from) = self.at(address, bytes.len()) else { return false };
+        // SAFETY: inside the map. Cores may store meanwhile: the copy may be torn, as any observer's would be.
+        unsafe { std::ptr::copy_nonoverlapping(from.cast_const(), bytes.as_mut_ptr(), bytes.len()) };
+        true
+    }
+
+    /// Copies in; false where that is not all RAM.
+    pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> bool {
+        let Some(to) = self.at(address, bytes.len()) else { return false };
+        // SAFETY: inside the map; `bytes` is memory of our own.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        true
+    }
+}
