@@ -38,6 +38,7 @@ impl Telling {
             self.column = last_word(&line.text);
         } else if let Some(column) = self.column
             && line.text.trim_start().starts_with(|first: char| first.is_ascii_digit())
+            && !line.text.contains("  digest ")
             && (last_word(&line.text) < Some(column) || !is_row(&line.text))
         {
             self.short_rows += 1;
@@ -89,12 +90,13 @@ impl Telling {
         for lost in self.text.lines().filter(|line| line.ends_with("record is lost")) {
             findings.failed(format!("the board says: {}", lost.trim()));
         }
-        let missing = cores.filter(|cores| rows.len() < *cores || rows.is_empty());
-        if let Some(cores) = missing {
-            findings.unclear(format!("{} of {cores} rows of its table were read", rows.len()));
+        let missing = rows.is_empty() || cores.is_some_and(|cores| rows.len() < cores);
+        if missing {
+            let of = cores.map_or(String::new(), |cores| format!(" of {cores}"));
+            findings.unclear(format!("{}{of} rows of its table were read", rows.len()));
         }
         // Where the line has lost or made up something, a number may have lost a digit.
-        let doubtful = self.noise > 0 || self.short_rows > 0 || missing.is_some();
+        let doubtful = self.noise > 0 || self.short_rows > 0 || missing || cores.is_none();
         let promised = matches!(self.title, Some((_, How::Panicked(_) | How::RecordLost)));
         for row in &rows {
             if !row.said_to_hold {

@@ -8,6 +8,8 @@ use std::fs;
 /// The console of a board that dies five times and then ends, from QEMU.
 const RECORDED: &str = include_str!("../../tests/data/board.txt");
 const CRASHES: usize = 5;
+/// The same in few words, three times.
+const TERSE: &str = include_str!("../../tests/data/board-terse.txt");
 
 /// What is seen in these bytes, up to the board's end if it says one.
 fn watched(bytes: &[u8]) -> (Vec<Crash>, Option<End>) {
@@ -68,33 +70,56 @@ fn each_crash_of_a_good_board_holds() {
 }
 
 #[test]
+fn few_words_are_enough() {
+    let (crashes, end) = watched(TERSE.as_bytes());
+    assert_eq!(end, Some(End::Done(0)));
+    all_held_but(TERSE, &[]);
+    assert_eq!(crashes.iter().map(|crash| crash.boot).collect::<Vec<_>>(), [1, 2, 3].map(Some));
+    let told = TERSE.lines().find(|line| line.starts_with("crash of boot 2")).unwrap();
+    all_held_but(&TERSE.replace(told, &told.replace("intact", "NOT intact")), &[(2, "NOT intact")]);
+    let (from, to) = (TERSE.find("crash in bank 1").unwrap(), TERSE.find("crash of boot 2").unwrap() + told.len());
+    let silent = TERSE.replace(&TERSE[from..to], "");
+    all_held_but(&silent, &[(2, "boot after it does not tell it: it panicked itself")]);
+}
+
+/// Takes so many bytes away at each so many-th place: no crash fails, each is seen, and not too many are unclear.
+fn lose(recorded: &str, crashes: usize, lost: usize, step: usize) {
+    let mut unclear = 0;
+    for at in (0..recorded.len() - lost).step_by(step) {
+        let text = [&recorded[..at], &recorded[at + lost..]].concat();
+        let seen = watched(text.as_bytes()).0;
+        let cut = &recorded[at.saturating_sub(20)..(at + lost + 20).min(recorded.len())];
+        assert_eq!(seen.len(), crashes, "{lost} bytes at {at} of {cut:?}: {seen:#?}");
+        for crash in seen {
+            let is_failure = matches!(crash.verdict, Verdict::Failed(_));
+            assert!(!is_failure, "{lost} bytes at {at} of {cut:?}: {crash:#?}");
+            unclear += usize::from(crash.verdict != Verdict::Held);
+        }
+    }
+    // Some are missed, but most bytes are in no line that a crash is judged by.
+    let places = recorded.len() / step;
+    assert!((5..places * 3 / 4).contains(&unclear), "{lost} bytes: {unclear} unclear of {places}");
+}
+
+#[test]
 fn bytes_that_are_lost_never_fail_a_crash() {
     // Two crashes are as good as five for this, and quicker.
-    let recorded = &RECORDED[..boots()[3]];
     for (lost, step) in [(1, 1), (2, 3), (16, 3), (64, 7), (300, 7)] {
-        let mut unclear = 0;
-        for at in (0..recorded.len() - lost).step_by(step) {
-            let text = [&recorded[..at], &recorded[at + lost..]].concat();
-            let (crashes, _) = watched(text.as_bytes());
-            assert_eq!(crashes.len(), 2, "{lost} bytes at {at}: {crashes:#?}");
-            for crash in crashes {
-                let cut = &recorded[at.saturating_sub(20)..(at + lost + 20).min(recorded.len())];
-                let is_failure = matches!(crash.verdict, Verdict::Failed(_));
-                assert!(!is_failure, "{lost} bytes at {at} of {cut:?}: {crash:#?}");
-                unclear += usize::from(crash.verdict != Verdict::Held);
-            }
-        }
-        // Some are missed, but most bytes are in no line that a crash is judged by.
-        assert!((10..recorded.len() / step / 2).contains(&unclear), "{lost} bytes: {unclear} unclear");
+        lose(&RECORDED[..boots()[3]], 2, lost, step);
+    }
+    for lost in [1, 2, 5, 16, 64] {
+        lose(TERSE, 3, lost, 1);
     }
 }
 
 #[test]
 fn noise_anywhere_never_fails_a_crash() {
-    for at in (0..RECORDED.len()).step_by(3) {
-        let bytes = [&RECORDED.as_bytes()[..at], b"\xff\0\x80", &RECORDED.as_bytes()[at..]].concat();
-        for crash in watched(&bytes).0 {
-            assert!(!matches!(crash.verdict, Verdict::Failed(_)), "byte {at}: {crash:#?}");
+    for recorded in [&RECORDED[..boots()[3]], TERSE] {
+        for at in (0..recorded.len()).step_by(2) {
+            let bytes = [&recorded.as_bytes()[..at], b"\xff\0\x80", &recorded.as_bytes()[at..]].concat();
+            for crash in watched(&bytes).0 {
+                assert!(!matches!(crash.verdict, Verdict::Failed(_)), "byte {at}: {crash:#?}");
+            }
         }
     }
 }
@@ -162,15 +187,18 @@ fn a_board_that_resets_without_telling_fails() {
 }
 
 #[test]
-fn a_board_that_forgets_fails() {
-    let text = with(
-        "  content    3 boots before this one",
-        "  content    cold: no signature (noise: RAM lost its content, or was never ours)",
-    );
-    let (crashes, _) = watched(text.as_bytes());
-    assert_eq!(crashes[2].boot, Some(3));
-    let Verdict::Failed(why) = &crashes[2].verdict else { panic!("{crashes:#?}") };
-    assert!(why[0].contains("finds nothing of it: cold: no signature"), "{why:?}");
+fn a_board_that_forgets_fails_and_counts_anew() {
+    let third = boots()[3];
+    let (crashes, _) = watched([&RECORDED[..third], RECORDED].concat().as_bytes());
+    let seen: Vec<_> = crashes.iter().map(|crash| (crash.boot.unwrap(), crash.verdict == Verdict::Held)).collect();
+    assert_eq!(seen, [(1, true), (2, true), (3, false), (1, true), (2, true), (3, true), (4, true), (5, true)]);
+    let why = crashes[2].verdict.to_string();
+    assert!(why.contains("finds nothing of it: cold: no signature"), "{why}");
+
+    let second = TERSE.match_indices("afterglow 0.1.0").nth(2).unwrap().0;
+    let (crashes, _) = watched([&TERSE[..second], TERSE].concat().as_bytes());
+    let seen: Vec<_> = crashes.iter().map(|crash| (crash.boot.unwrap(), crash.verdict == Verdict::Held)).collect();
+    assert_eq!(seen, [(1, true), (2, false), (1, true), (2, true), (3, true)]);
 }
 
 #[test]

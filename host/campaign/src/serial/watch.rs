@@ -139,6 +139,7 @@ impl Watch {
             Word::Banner => true,
             Word::Content(_) | Word::Scanned => self.now.content.is_some() || self.now.is_over(),
             Word::Recording(_) => self.now.recording.is_some() || self.now.is_over(),
+            Word::CrashInBank | Word::Title(..) | Word::Status(..) | Word::Work => self.now.is_over(),
             _ => false,
         }
     }
@@ -216,8 +217,9 @@ impl Watch {
             if !self.before.as_ref().is_some_and(|before| before.clean) {
                 let number = self.before_number;
                 events.push(failed(number, format!("the next boot finds nothing of it: {why}"), self.shown()));
-                self.judged = number.or(self.judged);
             }
+            // It counts anew.
+            self.judged = None;
         }
         self.now.content = Some(content);
     }
@@ -231,7 +233,9 @@ impl Watch {
         }
         let of_before = self.before_number.is_some_and(|number| telling.may_be_of(number));
         let boot = if of_before { self.before_number } else { telling.boot() };
-        if boot.is_some_and(|boot| self.judged.is_some_and(|judged| boot <= judged)) {
+        // A boot of which nothing says which one it was may be the first one after all was forgotten.
+        let nameless = self.before.is_some() && self.before_number.is_none();
+        if !nameless && boot.is_some_and(|boot| self.judged.is_some_and(|judged| boot <= judged)) {
             self.told_again(&telling, boot, events);
             return;
         }
@@ -242,8 +246,10 @@ impl Watch {
         self.numbers(&mut findings);
         self.judged = boot.or(self.judged);
         let rows = telling.accounts();
-        self.cores = self.cores.max((!rows.is_empty()).then_some(rows.len()));
         let verdict = verdict(findings);
+        if verdict == Verdict::Held {
+            self.cores = self.cores.max(Some(rows.len()));
+        }
         events.push(Event::Crash(Crash {
             boot,
             how: telling.title.map(|(_, how)| how),
