@@ -146,11 +146,7 @@ impl Lane {
     /// The kernel's command line.
     fn arguments(&self) -> String {
         let Self { stop, others, extra, seed, .. } = self;
-        let clean = match self.clean {
-            CleanAt::Panic => "panic",
-            CleanAt::SubBuffer => "subbuffer",
-            CleanAt::Event => "event",
-        };
+        let clean = crate::matrix::clean_word(self.clean);
         let (die, events) = match self.end {
             End::Die(word) => (word, self.events),
             End::PanicPoints => ("panic", self.events),
