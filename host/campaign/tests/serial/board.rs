@@ -2,7 +2,7 @@
 
 use rustix::io::write;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::tcgetattr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) enum Says {
     AtOnce(Vec<u8>),
     /// At a line's pace.
     Slowly(Vec<u8>),
-    /// Again and again, until nobody listens.
+    /// Again and again, until nobody listens, or for a minute.
     Again(Vec<u8>),
     /// Nothing any more, but it is there.
     Nothing,
@@ -38,15 +38,17 @@ impl Board {
         let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&line).unwrap();
         unlockpt(&line).unwrap();
-        // What is to be set up by the one who listens is as wrong as a fresh terminal is: it echoes and translates.
-        let settings = tcgetattr(&line).unwrap();
-        tcsetattr(&line, OptionalActions::Now, &settings).unwrap();
         let device = ptsname(&line, Vec::new()).unwrap().into_string().unwrap().into();
         Self { line, device, acts: acts.into_iter().collect() }
     }
 
     pub(crate) fn device(&self) -> &Path {
         &self.device
+    }
+
+    /// The speed that the one who listens has set.
+    pub(crate) fn speed(&self) -> u32 {
+        tcgetattr(&self.line).unwrap().input_speed()
     }
 
     /// Switches it on.
@@ -63,7 +65,10 @@ impl Board {
                         sleep(PAUSE);
                     }),
                     Says::Again(bytes) => {
-                        while !stopped.load(Ordering::Relaxed) {
+                        for _ in 0..3000 {
+                            if stopped.load(Ordering::Relaxed) {
+                                break;
+                            }
                             say(&line, &bytes, &stopped);
                             sleep(10 * PAUSE);
                         }
