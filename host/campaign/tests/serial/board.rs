@@ -1,6 +1,7 @@
 //! A board that is not there: the other end of a pseudo-terminal, at which somebody says what a board said.
 
-use rustix::io::write;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::{Errno, write};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::tcgetattr;
 use std::os::fd::OwnedFd;
@@ -36,6 +37,8 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(acts: impl IntoIterator<Item = Says>) -> Self {
         let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        // A write that waits would wait for ever for one who has gone.
+        fcntl_setfl(&line, OFlags::NONBLOCK).unwrap();
         grantpt(&line).unwrap();
         unlockpt(&line).unwrap();
         let device = ptsname(&line, Vec::new()).unwrap().into_string().unwrap().into();
@@ -91,9 +94,10 @@ impl Board {
 
 fn say(line: &OwnedFd, mut bytes: &[u8], stopped: &AtomicBool) {
     while !bytes.is_empty() && !stopped.load(Ordering::Relaxed) {
-        // Less than the terminal holds, so that the end is not waited for in a write.
-        match write(line, &bytes[..bytes.len().min(256)]) {
+        match write(line, bytes) {
             Ok(count) => bytes = &bytes[count..],
+            // The one who listens is slow, or gone.
+            Err(Errno::AGAIN) => sleep(PAUSE),
             Err(_) => return,
         }
     }
