@@ -320,6 +320,3 @@ fn compare(bank: &Bank<'_, Table>, core: u32, told: &told::Told) -> Option<Viola
         holds: holds.to_string(),
     })
 }
-
-#[cfg(test)]
-mod tests;

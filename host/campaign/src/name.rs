@@ -76,7 +76,7 @@ impl FromStr for Lane {
                 "clean" => lane.clean = clean(value)?,
                 "end" => lane.end = value.parse()?,
                 "evict" => {
-                    lane.evict = u32::try_from(number()?).ok().filter(|it| *it <= 100).context("evict: at most 100")?
+                    lane.evict = u32::try_from(number()?).ok().filter(|it| *it <= 100).context("evict: at most 100")?;
                 }
                 "events" => lane.events = number()?,
                 "seed" => lane.seed = number()?,
@@ -87,7 +87,7 @@ impl FromStr for Lane {
                 "flips" => lane.flips = number()?,
                 "pages" => {
                     lane.pages =
-                        u32::try_from(number()?).ok().filter(|it| *it <= 1000).context("pages: at most 1000")?
+                        u32::try_from(number()?).ok().filter(|it| *it <= 1000).context("pages: at most 1000")?;
                 }
                 "power" => lane.power = number()?,
                 "extra" => value.clone_into(&mut lane.extra),

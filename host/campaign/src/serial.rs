@@ -7,11 +7,11 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the device: speed, raw bytes, waiting | [`port`] |
-//! | bytes become lines, noise and all | [`lines`] |
-//! | which lines say something | [`words`] |
-//! | lines become boots, and boots crashes | [`watch`] |
-//! | what one telling of a crash is worth | [`telling`] |
+//! | the device: speed, raw bytes, waiting | `serial/port.rs` |
+//! | bytes become lines, noise and all | `serial/lines.rs` |
+//! | which lines say something | `serial/words.rs` |
+//! | lines become boots, and boots crashes | `serial/watch.rs` |
+//! | what one telling of a crash is worth | `serial/telling.rs` |
 
 mod lines;
 mod port;
@@ -198,6 +198,41 @@ impl fmt::Display for Verdict {
             Self::Failed(why) => write!(f, "failed: {}", why.join("; ")),
             Self::Unclear(why) => write!(f, "unclear: {}", why.join("; ")),
         }
+    }
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.boot {
+            Some(boot) => write!(f, "boot {boot}")?,
+            None => f.write_str("a boot")?,
+        }
+        match self.how {
+            Some(How::Panicked(core)) => write!(f, " panicked on core {core}")?,
+            Some(How::RecordLost) => f.write_str(" panicked")?,
+            Some(How::CutShort) => f.write_str(" was reset in its panic")?,
+            Some(How::WithoutAWord) => f.write_str(" was reset without a word")?,
+            None => {}
+        }
+        if self.events > 0 {
+            write!(f, ", {} events recovered", self.events)?;
+        }
+        write!(f, ": {}", self.verdict)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { held, failed, unclear, events } = self.counts();
+        write!(
+            f,
+            "{} crashes in {} boots: {held} held, {failed} failed, {unclear} unclear; {events} events recovered; {} lines, \
+             {} with noise",
+            self.crashes.len(),
+            self.boots,
+            self.lines,
+            self.noisy
+        )
     }
 }
 

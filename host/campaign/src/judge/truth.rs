@@ -80,7 +80,8 @@ fn read_core(region: &[u8], geometry: &Geometry, bank: usize, boot_id: u32, core
     let subbuf = |at: usize| &region[at..at + SUBBUF_SIZE as usize];
     if let (Some((oldest, slot)), Some((_, last))) = (subbufs.first().copied(), subbufs.last().copied())
         && oldest + geometry.ring() == newest + 1
-        && (is_left(subbuf(last)) || is_begun(subbuf(slot), newest + 1, seed(boot_id, core as u16)))
+        && (is_left(subbuf(last), newest, seed(boot_id, core as u16))
+            || is_begun(subbuf(slot), newest + 1, seed(boot_id, core as u16)))
     {
         subbufs.remove(0);
     }
@@ -95,14 +96,13 @@ fn word_of(subbuf: &[u8], word: usize) -> Option<u32> {
     subbuf.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it))
 }
 
-/// Whether the writer has gone on to the next sub-buffer: this one's data end in a mark, or at its end.
-fn is_left(subbuf: &[u8]) -> bool {
-    let end = DATA_END as usize / 4;
-    let mut word = SUBBUF_HEADER as usize / 4;
-    while let Some((_, behind)) = extent(word, end, &|word| word_of(subbuf, word)) {
-        word = behind;
-    }
-    word >= end || word_of(subbuf, word) == Some(END_OF_DATA)
+/// Whether the writer has gone on to the next sub-buffer: behind this one's events is a mark, or no room. (Behind them may also
+/// stand what an older lap left.)
+fn is_left(subbuf: &[u8], sequence: u64, seed: u32) -> bool {
+    let mut events = Vec::new();
+    walk(subbuf, 0, sequence, seed, &mut events);
+    let word = events.last().map_or(SUBBUF_HEADER as usize, |event| event.bytes.end) / 4;
+    word >= DATA_END as usize / 4 || word_of(subbuf, word) == Some(END_OF_DATA)
 }
 
 /// Whether an event that was written for this sequence number stands anywhere in it.
@@ -116,8 +116,7 @@ fn is_begun(subbuf: &[u8], sequence: u64, seed: u32) -> bool {
 
 /// Along the words of a sub-buffer.
 fn walk(subbuf: &[u8], at: usize, sequence: u64, seed: u32, events: &mut Vec<Event>) {
-    let u32_at =
-        |word: usize| subbuf.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it));
+    let u32_at = |word| word_of(subbuf, word);
     let commit = u64::from_le_bytes(*subbuf[SUBBUF_COMMIT as usize..].first_chunk().unwrap_or(&[0; 8])) & COMMIT_MASK;
     let committed = (SUBBUF_HEADER + commit) as usize / 4;
     let end = DATA_END as usize / 4;
@@ -173,8 +172,7 @@ pub(super) fn was_there(
     else {
         return false;
     };
-    let u32_at =
-        |word: usize| old.get(word * 4..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_le_bytes(*it));
+    let u32_at = |word| word_of(old, word);
     let word = word as usize;
     extent(word, DATA_END as usize / 4, &u32_at).is_some_and(|(_, behind)| {
         old[word * 4..behind * 4] == new[word * 4..behind * 4] && verifies(old, sequence, word, behind, seed)

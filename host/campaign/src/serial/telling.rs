@@ -21,7 +21,6 @@ pub(super) struct Telling {
     pub(super) in_trace: bool,
     text: String,
     shown: Vec<String>,
-    noise: usize,
     /// Where the table's last column begins, once its head was seen.
     column: Option<usize>,
     short_rows: usize,
@@ -33,7 +32,6 @@ impl Telling {
         if self.in_trace || self.shown.len() == LINES_MAX {
             return;
         }
-        self.noise += line.noise;
         if line.text.trim_start().starts_with("core ") && line.text.ends_with(LAST_COLUMN) {
             self.column = last_word(&line.text);
         } else if let Some(column) = self.column
@@ -95,8 +93,8 @@ impl Telling {
             let of = cores.map_or(String::new(), |cores| format!(" of {cores}"));
             findings.unclear(format!("{}{of} rows of its table were read", rows.len()));
         }
-        // Where the line has lost or made up something, a number may have lost a digit.
-        let doubtful = self.noise > 0 || self.short_rows > 0 || missing || cores.is_none();
+        // Where a line has lost something, a number may have lost a digit. Noise takes a byte's place, so it counts as lost.
+        let doubtful = self.short_rows > 0 || missing || cores.is_none();
         let promised = matches!(self.title, Some((_, How::Panicked(_) | How::RecordLost)));
         for row in &rows {
             if !row.said_to_hold {

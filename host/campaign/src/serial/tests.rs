@@ -77,6 +77,9 @@ fn few_words_are_enough() {
     assert_eq!(crashes.iter().map(|crash| crash.boot).collect::<Vec<_>>(), [1, 2, 3].map(Some));
     let told = TERSE.lines().find(|line| line.starts_with("crash of boot 2")).unwrap();
     all_held_but(&TERSE.replace(told, &told.replace("intact", "NOT intact")), &[(2, "NOT intact")]);
+    let row = TERSE.lines().find(|line| line.starts_with("     2       1848       1847")).unwrap();
+    let wrong = TERSE.replace(row, &row.replace("1848", "1849"));
+    all_held_but(&wrong, &[(2, "failed: core 2: the sum does not hold")]);
     let (from, to) = (TERSE.find("crash in bank 1").unwrap(), TERSE.find("crash of boot 2").unwrap() + told.len());
     let silent = TERSE.replace(&TERSE[from..to], "");
     all_held_but(&silent, &[(2, "boot after it does not tell it: it panicked itself")]);
@@ -116,9 +119,13 @@ fn bytes_that_are_lost_never_fail_a_crash() {
 fn noise_anywhere_never_fails_a_crash() {
     for recorded in [&RECORDED[..boots()[3]], TERSE] {
         for at in (0..recorded.len()).step_by(2) {
-            let bytes = [&recorded.as_bytes()[..at], b"\xff\0\x80", &recorded.as_bytes()[at..]].concat();
-            for crash in watched(&bytes).0 {
-                assert!(!matches!(crash.verdict, Verdict::Failed(_)), "byte {at}: {crash:#?}");
+            let (before, behind) = recorded.as_bytes().split_at(at);
+            for over in [0, 1, 3] {
+                let bytes = [before, b"\xff\0\x80", &behind[over.min(behind.len())..]].concat();
+                for crash in watched(&bytes).0 {
+                    let is_failure = matches!(crash.verdict, Verdict::Failed(_));
+                    assert!(!is_failure, "over {over} bytes at {at}: {crash:#?}");
+                }
             }
         }
     }
@@ -184,6 +191,14 @@ fn a_board_that_resets_without_telling_fails() {
     all_held_but(&no_words, &[(2, "boot 3 does not tell it: it was reset")]);
     let in_the_midst = RECORDED.replace(third, &third[..from + 700]);
     all_held_but(&in_the_midst, &[(2, "did not come to an end: it was reset")]);
+}
+
+#[test]
+fn a_boot_that_tells_another_crash_does_not_tell_that_of_the_boot_before() {
+    let other = RECORDED.replace("boot 3 panicked", "boot 9 panicked").replace("crash of boot 3:", "crash of boot 9:");
+    let verdicts = verdicts(&other[..boots()[4]]);
+    let of_three = verdicts.iter().find(|(boot, _)| *boot == Some(3)).unwrap();
+    assert!(of_three.1.contains("failed: boot 4 does not tell it"), "{verdicts:#?}");
 }
 
 #[test]
@@ -287,6 +302,9 @@ fn a_file_is_read_as_if_it_were_a_line() {
     assert!(run.passed(), "{run:?}");
     assert_eq!(run.counts(), Counts { held: CRASHES, events: run.counts().events, ..Counts::default() });
     assert_eq!(run.boots, 6);
+    assert_eq!(run.crashes[0].to_string(), "boot 1 panicked on core 0, 4928 events recovered: held");
+    let summary = "5 crashes in 6 boots: 5 held, 0 failed, 0 unclear; ";
+    assert!(run.to_string().starts_with(summary) && run.to_string().ends_with(" 0 with noise"), "{run}");
     assert_eq!(shown as u64, run.lines);
 
     let cut = fs::write(file.path(), &RECORDED[..boots()[3] - 100]);

@@ -1,8 +1,9 @@
 //! A board that is not there: the other end of a pseudo-terminal, at which somebody says what a board said.
 
-use rustix::io::write;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::{Errno, write};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::tcgetattr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) enum Says {
     AtOnce(Vec<u8>),
     /// At a line's pace.
     Slowly(Vec<u8>),
-    /// Again and again, until nobody listens.
+    /// Again and again, until nobody listens, or for a minute.
     Again(Vec<u8>),
     /// Nothing any more, but it is there.
     Nothing,
@@ -36,17 +37,21 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(acts: impl IntoIterator<Item = Says>) -> Self {
         let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        // A write that waits would wait for ever for one who has gone.
+        fcntl_setfl(&line, OFlags::NONBLOCK).unwrap();
         grantpt(&line).unwrap();
         unlockpt(&line).unwrap();
-        // What is to be set up by the one who listens is as wrong as a fresh terminal is: it echoes and translates.
-        let settings = tcgetattr(&line).unwrap();
-        tcsetattr(&line, OptionalActions::Now, &settings).unwrap();
         let device = ptsname(&line, Vec::new()).unwrap().into_string().unwrap().into();
         Self { line, device, acts: acts.into_iter().collect() }
     }
 
     pub(crate) fn device(&self) -> &Path {
         &self.device
+    }
+
+    /// The speed that the one who listens has set.
+    pub(crate) fn speed(&self) -> u32 {
+        tcgetattr(&self.line).unwrap().input_speed()
     }
 
     /// Switches it on.
@@ -63,7 +68,10 @@ impl Board {
                         sleep(PAUSE);
                     }),
                     Says::Again(bytes) => {
-                        while !stopped.load(Ordering::Relaxed) {
+                        for _ in 0..3000 {
+                            if stopped.load(Ordering::Relaxed) {
+                                break;
+                            }
                             say(&line, &bytes, &stopped);
                             sleep(10 * PAUSE);
                         }
@@ -86,9 +94,10 @@ impl Board {
 
 fn say(line: &OwnedFd, mut bytes: &[u8], stopped: &AtomicBool) {
     while !bytes.is_empty() && !stopped.load(Ordering::Relaxed) {
-        // Less than the terminal holds, so that the end is not waited for in a write.
-        match write(line, &bytes[..bytes.len().min(256)]) {
+        match write(line, bytes) {
             Ok(count) => bytes = &bytes[count..],
+            // The one who listens is slow, or gone.
+            Err(Errno::AGAIN) => sleep(PAUSE),
             Err(_) => return,
         }
     }

@@ -143,6 +143,25 @@ fn an_adapter_that_is_pulled_ends_the_run() {
 }
 
 #[test]
+fn no_byte_of_the_line_means_anything_to_the_terminal() {
+    // Interrupt, end of file, erase, stop, suspend: what a terminal that is not raw would act on, and CR for LF.
+    let text = RECORDED.replace('\n', "\x03\x04\x7f\x13\x1a\r");
+    let board = Board::new([Says::AtOnce(text.into())]);
+    let device = board.device().to_owned();
+    let (mut board, mut speaking, mut speed) = (Some(board), None, None);
+    let run = run(&device, &Options { baud: 921_600, ..PATIENT }, &mut |seen| {
+        if let (Seen::Nothing(_), Some(board)) = (seen, board.take()) {
+            speed = Some(board.speed());
+            speaking = Some(board.speak());
+        }
+        ControlFlow::Continue(())
+    });
+    let run = run.unwrap();
+    assert!(run.passed() && run.counts().held == 5 && run.noisy > 300, "{run:#?}");
+    assert_eq!(speed, Some(921_600));
+}
+
+#[test]
 fn a_device_that_is_not_there_is_an_error_with_a_hint() {
     let error = run("/dev/no-such-board".as_ref(), &PATIENT, &mut |_| ControlFlow::Continue(())).unwrap_err();
     let text = format!("{error:#}");
