@@ -1,6 +1,6 @@
 //! The oracle: what a crash may have lost, and what it must not.
 //!
-//! The truth is the region as the cores saw it, read by a walk of its own ([`truth`]): no code of recovery's judges recovery.
+//! The truth is the region as the cores saw it, read by a walk of its own (`truth`): no code of recovery's judges recovery.
 //! What was found is what `ring::recover` makes of the region as memory holds it. Of the events that were there before,
 //! these had to survive:
 //!
