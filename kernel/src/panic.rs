@@ -312,10 +312,13 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
             header.crashes_in_a_row = header.crashes_in_a_row.saturating_add(1);
             Some(header)
         });
-        // All of the tail but the schema, which has not changed since the boot began.
-        for (first, count) in [(0, tail_line::SCHEMA), (tail_line::CORES, geometry.cores * tail_line::PER_CORE)] {
-            let at = geometry.bank(recorder.bank) + geometry.tail(first);
-            lines += memory.clean(at, u64::from(count) * LINE_SIZE);
+        // All of the tail but the schema, which has not changed since the boot began, and the lines of cores that have
+        // brought their own to memory.
+        let tail = geometry.bank(recorder.bank) + geometry.tail(0);
+        lines += memory.clean(tail, u64::from(tail_line::SCHEMA) * LINE_SIZE);
+        for core in (0..geometry.cores).filter(|core| !self.has_closed_itself(recorder, *core)) {
+            let at = u64::from(Geometry::core_line(core, 0)) * LINE_SIZE;
+            lines += memory.clean(tail + at, u64::from(tail_line::PER_CORE) * LINE_SIZE);
         }
         memory.complete();
         // Last: a header that says so proves that all the rest is in memory, whatever a cache gave up before.
@@ -334,10 +337,10 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
         for core in 0..geometry.cores {
             let Some(writer) = (recorder.writers)(core) else { continue };
             let is_own = core == self.what.core;
-            let said = said_itself(recorder, core);
-            if said == StopOutcome::Stopped as u8 || (said == StopOutcome::Panicked as u8 && !is_own) {
+            if self.has_closed_itself(recorder, core) {
                 continue;
             }
+            let said = said_itself(recorder, core);
             // One that ran, and the wait for it has panicked.
             let unasked = !is_own && said == StopOutcome::NotStarted as u8 && self.around.others.is_running(core);
             if unasked && !self.give_up(core) {
@@ -355,6 +358,13 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
             }
         }
         lines
+    }
+
+    /// Whether a core has closed its writer, and brought that and its lines to memory: it was stopped, or panicked too.
+    #[inline(never)]
+    fn has_closed_itself(&self, recorder: &Recorder<'_, M, T, C>, core: u32) -> bool {
+        let said = said_itself(recorder, core);
+        said == StopOutcome::Stopped as u8 || (said == StopOutcome::Panicked as u8 && core != self.what.core)
     }
 
     /// The line for programs.

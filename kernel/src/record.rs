@@ -42,7 +42,7 @@ pub(crate) fn all_data() -> &'static [u8; DATA_MAX] {
 
 impl Workload {
     /// Records for ever, or until `enough` says so; it is asked after each event.
-    pub fn run(&self, mut enough: impl FnMut(u64) -> bool) {
+    pub fn run(&self, enough: &mut dyn FnMut(u64) -> bool) {
         let core = this().index();
         let frequency = arch::timer::frequency();
         let mut random = self.seed ^ (core as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -123,11 +123,11 @@ fn work() -> ! {
     }
     let enough = orders.workload.events;
     if core == orders.ends_on {
-        orders.workload.run(|done| done >= enough && all_have(orders.cores, enough));
+        orders.workload.run(&mut |done| done >= enough && all_have(orders.cores, enough));
         die::end(orders)
     }
     // They go on until they are stopped, or told to do something else.
-    orders.workload.run(|done| done >= enough && (orders.die == Die::None || others::is_given()));
+    orders.workload.run(&mut |done| done >= enough && (orders.die == Die::None || others::is_given()));
     others::obey()
 }
 

@@ -47,7 +47,8 @@ pub struct Options {
     /// `instant=MIN:MAX`: resets at a seeded operation between these two in each boot; cores go on until it takes effect.
     /// Follows stores.
     pub instant: Option<(u64, u64)>,
-    /// `watch=ADDRESS+ADDRESS+...`: instructions whose execution is counted.
+    /// `watch=ADDRESS+ADDRESS+...`: instructions whose execution is counted since the arming; of cleans and DSBs only such as
+    /// do something to the range.
     pub watch: Vec<u64>,
 }
 

@@ -29,15 +29,15 @@ fn main() -> anyhow::Result<()> {
         evict: std::env::var("EVICT").map_or(0, |e| e.parse().unwrap()),
         ..Lane::default()
     };
-    println!("{:?}", lane);
+    println!("{lane:?}");
     let begin = std::time::Instant::now();
     let n = run(&lane, kernel, &mut |crashed| {
         let r = &crashed.reset;
-        if r.number <= 12 {
+        if r.number <= 1 {
             println!("{}\n{:?} {:?} lost {:?}", crashed.told, r.cause, r.counts, &r.lost);
         }
         if !crashed.verdict.violations.is_empty() {
-            println!("reset {} {:?}: {:?}", r.number, r.cause, crashed.verdict);
+            println!("{}\nreset {} {:?}: {:?}", crashed.told, r.number, r.cause, crashed.verdict);
             for v in &crashed.verdict.violations {
                 println!("   {v}");
             }

@@ -65,7 +65,7 @@ pub struct Lane {
     /// Events on each core before the end.
     pub events: u64,
     /// More words for the kernel's command line.
-    pub extra: &'static str,
+    pub extra: String,
     /// Of all chance.
     pub seed: u64,
     /// Stores are followed, so that a lost line names the last one: slower.
@@ -96,7 +96,7 @@ impl Default for Lane {
             end: End::Die("panic"),
             others: "work",
             events: 20,
-            extra: "",
+            extra: String::new(),
             seed: 1,
             follow: false,
             step: 1,
@@ -146,11 +146,7 @@ impl Lane {
     /// The kernel's command line.
     fn arguments(&self) -> String {
         let Self { stop, others, extra, seed, .. } = self;
-        let clean = match self.clean {
-            CleanAt::Panic => "panic",
-            CleanAt::SubBuffer => "subbuffer",
-            CleanAt::Event => "event",
-        };
+        let clean = crate::matrix::clean_word(self.clean);
         let (die, events) = match self.end {
             End::Die(word) => (word, self.events),
             End::PanicPoints => ("panic", self.events),

@@ -140,12 +140,22 @@ impl Instrument {
         request_reset();
     }
 
+    /// Counts an execution, if it is to be counted.
+    fn watch(&self, state: &State, pc: u64) {
+        if state.trigger.is_armed()
+            && let Some(number) = self.options.watch.iter().position(|watched| *watched == pc)
+        {
+            self.watched[number].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn clean(&self, core: u32, pc: u64, address: u64) {
         let address = address & !(self.options.line - 1);
         let Some(at) = self.place(address) else { return };
         let mut line = vec![0; self.options.line as usize];
         self.ram.read(address, &mut line);
         let mut state = self.state();
+        self.watch(&state, pc);
         state.cache.clean(core, at, &line);
         self.operation(&mut state, Access::Clean, core, pc, address);
     }
@@ -155,6 +165,7 @@ impl Instrument {
         let was_cleaning = state.cache.is_cleaning(core);
         state.cache.complete(core);
         if was_cleaning {
+            self.watch(&state, pc);
             self.operation(&mut state, Access::Barrier, core, pc, 0);
         }
     }
@@ -285,10 +296,14 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         if options.arm == Some(pc) {
             on_execution(instruction, arms, ffi::NO_REGISTERS, pc);
         }
-        if let Some(number) = options.watch.iter().position(|watched| *watched == pc) {
+        let matters = a64::matters(word);
+        // Cleans and DSBs count themselves, where there is something to clean.
+        if !matches!(matters, Some(Matters::Clean(_) | Matters::Complete))
+            && let Some(number) = options.watch.iter().position(|watched| *watched == pc)
+        {
             on_execution(instruction, watched, ffi::NO_REGISTERS, number as u64);
         }
-        match a64::matters(word) {
+        match matters {
             Some(Matters::Clean(register)) => {
                 on_execution(instruction, cleans, ffi::READS_REGISTERS, pc | u64::from(register) << REGISTER_SHIFT);
             }

@@ -95,6 +95,13 @@ impl Image {
         self.functions.get(path).copied()
     }
 
+    /// The function that an offset from the image's beginning lies in, and where that begins.
+    #[must_use]
+    pub fn function_at(&self, at: u64) -> Option<(&str, u64)> {
+        let before = self.functions.iter().filter(|(_, begin)| **begin <= at);
+        before.max_by_key(|(_, begin)| **begin).map(|(path, begin)| (path.as_str(), *begin))
+    }
+
     /// Where it was linked to lie; 0 if that is not known.
     #[must_use]
     pub fn link_base(&self) -> u64 {

@@ -1,0 +1,308 @@
+//! The proof that the instrument works: the kernel's image with one clean or barrier of the panic path taken out, each in its
+//! turn. A loop over such a mutant must fail, and say where.
+//!
+//! Nothing in the sources knows of it: a mutant is the product's own image with one instruction replaced. What is replaced is
+//! found in the image, not listed by anybody, and it belongs to the panic path if it is executed between the panic's first
+//! instruction and the reset. A loop that cleans line by line serves many callers; there each call is replaced, and the clean
+//! itself once.
+
+use crate::lane::{Crashed, End, Lane};
+use anyhow::{Result, ensure};
+use qemu::Image;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::ControlFlow;
+
+/// Most crashes until a mutant is found.
+pub const CRASHES_MAX: u64 = 500;
+
+/// What is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// A DC instruction that cleans by address.
+    Clean,
+    /// A call of a function that cleans.
+    Call,
+    /// A jump to such a function, which returns to the caller's caller.
+    TailCall,
+    /// DSB.
+    Dsb,
+    /// DMB.
+    Dmb,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clean => "DC",
+            Self::Call => "call of a clean",
+            Self::TailCall => "jump to a clean",
+            Self::Dsb => "DSB",
+            Self::Dmb => "DMB",
+        })
+    }
+}
+
+/// An instruction that could be taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where, from the image's beginning.
+    pub at: u64,
+    /// What it is.
+    pub what: What,
+    /// The function it is in, as the symbol table has it.
+    pub function: String,
+    /// Where that begins.
+    begin: u64,
+    /// Of a call, where it goes.
+    to: Option<u64>,
+}
+
+/// `NOP`.
+const NOP: u32 = 0xd503_201f;
+/// `RET`.
+const RET: u32 = 0xd65f_03c0;
+
+/// What an instruction is, if it is to be considered. DC CVAC, CVAP, CVADP and CIVAC; barriers but those against speculation.
+fn what(word: u32) -> Option<What> {
+    let crm = word >> 8 & 0xf;
+    match (word & 0xffff_f0e0, word & 0xffff_f0ff) {
+        (0xd50b_7020, _) if [10, 12, 13, 14].contains(&crm) => Some(What::Clean),
+        (_, 0xd503_309f) if crm & 3 != 0 => Some(What::Dsb),
+        (_, 0xd503_30bf) => Some(What::Dmb),
+        _ => None,
+    }
+}
+
+/// Where a `B` or `BL` at an offset goes, and whether it links.
+fn branch(at: u64, word: u32) -> Option<(u64, bool)> {
+    let links = match word >> 26 {
+        0b00_0101 => false,
+        0b10_0101 => true,
+        _ => return None,
+    };
+    // 26 bits of words, signed.
+    let distance = i64::from((word << 6) as i32 >> 6) * 4;
+    Some((at.checked_add_signed(distance)?, links))
+}
+
+/// Everything in an image that cleans or orders.
+#[must_use]
+pub fn sites(image: &Image) -> Vec<Site> {
+    let words: Vec<(u64, u32)> = (0u64..)
+        .step_by(4)
+        .zip(image.bytes().chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
+        .collect();
+    let found: Vec<(u64, What)> = words.iter().filter_map(|(at, word)| Some((*at, what(*word)?))).collect();
+    // Functions that clean: those with a DC in them, and those that end by going on to one.
+    let begin = |at: u64| image.function_at(at).map(|(_, begin)| begin);
+    let cleans = found.iter().filter(|(_, what)| *what == What::Clean).filter_map(|(at, _)| begin(*at));
+    let mut cleaning: BTreeSet<u64> = cleans.collect();
+    let branches: Vec<(u64, u64, bool)> =
+        words.iter().filter_map(|(at, word)| branch(*at, *word).map(|(to, links)| (*at, to, links))).collect();
+    loop {
+        let more: Vec<u64> = branches
+            .iter()
+            .filter(|(_, to, links)| !links && cleaning.contains(to))
+            .filter_map(|(at, ..)| begin(*at))
+            .filter(|begin| !cleaning.contains(begin))
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        cleaning.extend(more);
+    }
+    let calls = branches.iter().filter(|(_, to, _)| cleaning.contains(to));
+    let calls = calls.map(|(at, to, links)| (*at, if *links { What::Call } else { What::TailCall }, Some(*to)));
+    let mut all: Vec<_> = found.into_iter().map(|(at, what)| (at, what, None)).chain(calls).collect();
+    all.sort_unstable();
+    let site = |(at, what, to)| {
+        let (function, begin) = image.function_at(at).unwrap_or(("?", at));
+        Site { at, what, function: function.to_owned(), begin, to }
+    };
+    all.into_iter().map(site).collect()
+}
+
+/// The image without a site.
+///
+/// # Errors
+/// The site is not in it.
+pub fn without(image: &Image, site: &Site) -> Result<Image> {
+    image.patched(site.at, if site.what == What::TailCall { RET } else { NOP })
+}
+
+/// A mutant, and how it was found.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was taken out.
+    pub site: Site,
+    /// After how many crashes it was found, and by what; None: it was not.
+    pub found: Option<(u64, String)>,
+    /// How many crashes there were.
+    pub crashes: u64,
+    /// It is a DMB, and in none of the crashes came a clean without a barrier behind another core's store: it has nothing to
+    /// order that the model shows. (It also orders behind stores that no cache holds.)
+    pub nothing_to_order: bool,
+}
+
+/// Something that runs lanes: [`crate::lane::run`].
+pub type Runner<'a> = dyn FnMut(&Lane, &Image, &mut dyn FnMut(&Crashed) -> ControlFlow<()>) -> Result<u64> + 'a;
+
+/// The lanes that reach all of the panic path, the cheapest first.
+#[must_use]
+pub fn lanes() -> Vec<Lane> {
+    let base = Lane { crashes: 40, follow: true, ..Lane::default() };
+    let die = |word| Lane { end: End::Die(word), ..base.clone() };
+    vec![
+        base.clone(),
+        // Whatever is only for a moment is seen by stopping at each.
+        Lane { end: End::PanicPoints, events: 5, step: 4, crashes: CRASHES_MAX, ..base.clone() },
+        Lane { extra: "parity=4".into(), ..base.clone() },
+        die("panic-everywhere"),
+        die("panic-at-clean"),
+        // Cores that do not answer cost two seconds each time.
+        Lane { others: "all-masked", stop: "fiq", crashes: 4, ..base },
+    ]
+}
+
+/// Takes each clean and barrier of the panic path out in turn, as far as it is `wanted`. `each` is called with every row as it is known.
+///
+/// # Errors
+/// The kernel as it is does not get through the lanes.
+pub fn all(
+    image: &Image,
+    lanes: &[Lane],
+    wanted: &dyn Fn(&Site) -> bool,
+    run: &mut Runner<'_>,
+    each: &mut dyn FnMut(&Row),
+) -> Result<Vec<Row>> {
+    let sites: Vec<Site> = sites(image).into_iter().filter(wanted).collect();
+    let mut reached = Vec::new();
+    for lane in lanes {
+        let watch = sites.iter().map(|site| site.at).collect();
+        let lane = Lane { watch, crashes: lane.crashes.min(6), end: watchable(&lane.end), ..lane.clone() };
+        let mut counts = vec![0; sites.len()];
+        run(&lane, image, &mut |crashed| {
+            counts.iter_mut().zip(&crashed.reset.watched).for_each(|(sum, count)| *sum += count);
+            ControlFlow::Continue(())
+        })?;
+        // A call cleans something of the region if the function does, or goes on to one that does.
+        let cleans = |begin: u64| cleans_something(&sites, &counts, begin);
+        let is_reached = |(site, count): (&Site, &u64)| *count > 0 && site.to.is_none_or(cleans);
+        reached.push(sites.iter().zip(&counts).map(is_reached).collect::<Vec<bool>>());
+    }
+    let mut rows = Vec::new();
+    for (number, site) in sites.iter().enumerate() {
+        let of_site: Vec<&Lane> =
+            lanes.iter().zip(&reached).filter(|(_, counts)| counts[number]).map(|it| it.0).collect();
+        if of_site.is_empty() {
+            continue;
+        }
+        let row = hunt(image, site, &of_site, run)?;
+        each(&row);
+        rows.push(row);
+    }
+    ensure!(!rows.is_empty(), "nothing of the panic path was executed: is this an ELF file with symbols?");
+    Ok(rows)
+}
+
+/// Whether a function's own cleans, or those that it goes on to, were executed on the region.
+fn cleans_something(sites: &[Site], counts: &[u64], begin: u64) -> bool {
+    sites.iter().zip(counts).filter(|(site, count)| site.begin == begin && **count > 0).any(|(site, _)| {
+        match site.what {
+            What::Clean => true,
+            What::TailCall => site.to.is_some_and(|to| to != begin && cleans_something(sites, counts, to)),
+            What::Call | What::Dsb | What::Dmb => false,
+        }
+    })
+}
+
+/// Points end a path before its end; what it executes is seen in whole ones.
+fn watchable(end: &End) -> End {
+    match end {
+        End::Die(word) => End::Die(word),
+        _ => End::Die("panic"),
+    }
+}
+
+/// Crashes a mutant until somebody notices.
+fn hunt(image: &Image, site: &Site, lanes: &[&Lane], run: &mut Runner<'_>) -> Result<Row> {
+    let mutant = without(image, site)?;
+    let mut row = Row { site: site.clone(), found: None, crashes: 0, nothing_to_order: site.what == What::Dmb };
+    for lane in lanes {
+        let lane = Lane { crashes: lane.crashes.min(CRASHES_MAX - row.crashes), ..(*lane).clone() };
+        let before = row.crashes;
+        let mut found = None;
+        let done = run(&lane, &mutant, &mut |crashed| {
+            row.crashes += 1;
+            row.nothing_to_order &= crashed.reset.counts.unordered == 0;
+            let Some(first) = crashed.verdict.violations.first() else { return ControlFlow::Continue(()) };
+            found = Some(first.to_string());
+            ControlFlow::Break(())
+        });
+        if let Err(error) = done {
+            // It does not even get there.
+            row.crashes = row.crashes.max(before + 1);
+            found = found.or_else(|| Some(format!("{error:#}").lines().next().unwrap_or_default().to_owned()));
+        }
+        if let Some(by) = found {
+            row.found = Some((row.crashes, by));
+            break;
+        }
+        if row.crashes >= CRASHES_MAX {
+            break;
+        }
+    }
+    Ok(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_are_known_by_their_bits() {
+        // As llvm-mc shows them.
+        for (word, is) in [
+            (0xd50b_7a20, Some(What::Clean)), // dc cvac, x0
+            (0xd50b_7c29, Some(What::Clean)), // dc cvap, x9
+            (0xd50b_7d2a, Some(What::Clean)), // dc cvadp, x10
+            (0xd50b_7e21, Some(What::Clean)), // dc civac, x1
+            (0xd50b_7b20, None),              // dc cvau, x0
+            (0xd50b_7420, None),              // dc zva, x0
+            (0xd503_3f9f, Some(What::Dsb)),   // dsb sy
+            (0xd503_3b9f, Some(What::Dsb)),   // dsb ish
+            (0xd503_309f, None),              // ssbb
+            (0xd503_33bf, Some(What::Dmb)),   // dmb osh
+            (0xd503_3fdf, None),              // isb
+            (NOP, None),
+        ] {
+            assert_eq!(what(word), is, "{word:#x}");
+        }
+        assert_eq!(branch(0x1000, 0x9400_0002), Some((0x1008, true)));
+        assert_eq!(branch(0x1000, 0x17ff_ffff), Some((0xffc, false)));
+        assert_eq!(branch(0x1000, 0x5400_0000), None, "b.eq");
+    }
+
+    #[test]
+    fn the_kernels_cleans_are_found_where_they_are_and_taken_out_alone() {
+        let image = qemu::workspace::kernel().unwrap();
+        let sites = sites(image);
+        for (what, function) in [
+            (What::Call, "close_at"),
+            (What::Call, "kernel::stop::stand_still"),
+            (What::Call, "kernel::panic::run"),
+            (What::Call, "ring::region::Header::store"),
+            (What::Dsb, "kernel::stop::stand_still"),
+        ] {
+            let is = |site: &&Site| site.what == what && site.function.contains(function);
+            assert!(sites.iter().any(|site| is(&site)), "{what} in {function}: {sites:#?}");
+        }
+        let site = &sites[0];
+        let mutant = without(image, site).unwrap();
+        let changed: Vec<usize> =
+            (0..image.bytes().len()).filter(|at| image.bytes()[*at] != mutant.bytes()[*at]).collect();
+        assert!(changed.iter().all(|at| (site.at..site.at + 4).contains(&(*at as u64))) && !changed.is_empty());
+        assert_eq!(mutant.function("kernel::panic::run"), image.function("kernel::panic::run"));
+    }
+}
