@@ -122,7 +122,10 @@ fn a_boot_loader_that_tries_again_and_again_is_given_up() {
     let retries = "Retry time exceeded; starting again\r\n".repeat(12);
     let text = [RECORDED[..boots()[0].len()].to_owned(), retries].concat();
     let options = Options { stuck: Duration::from_secs(2), ..PATIENT };
-    let run = watch(Board::new([Says::Slowly(text.into()), Says::Again("Retry time exceeded\r\n".into())]), &options);
+    let again = Says::Again("Retry time exceeded\r\n".into());
+    // Whoever only waits for silence hears this.
+    let acts = [Says::Slowly(text.into()), again, Says::AtOnce("it has given up by itself\r\n".into())];
+    let run = watch(Board::new(acts), &options);
     assert!(matches!(&run.end, End::Stuck(..)), "{run:#?}");
     assert!(run.end.last_lines().iter().all(|line| line.starts_with("Retry time exceeded")), "{:?}", run.end);
     assert_eq!(run.counts().failed, 1);
