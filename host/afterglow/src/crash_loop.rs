@@ -23,6 +23,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Crashes unless asked for otherwise.
+const CRASHES: u64 = 1000;
 /// The exit status when something was lost that had to survive.
 const LOST: u8 = 1;
 /// The exit status when somebody interrupted it: 128 and SIGINT.
@@ -38,9 +40,9 @@ pub(crate) struct Loop {
     #[arg(required_unless_present = "serial")]
     kernel: Option<PathBuf>,
 
-    /// Crashes in all. Points (--end) take as many as there are operations
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    crashes: u64,
+    /// Crashes in all [default: 1000; with --serial: until the board is done]. Points (--end) take as many as there are operations
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    crashes: Option<u64>,
 
     /// Machines whose name contains this, or all; may be given again
     #[arg(long, default_value = "GICv3, cortex-a76")]
@@ -163,7 +165,7 @@ impl Loop {
             evicts: self.evict.clone(),
             others: self.others.clone(),
             seed: self.seed,
-            crashes: self.crashes,
+            crashes: self.crashes.unwrap_or(CRASHES),
             parallel: self.parallel,
             extra: self.append.clone(),
         })
