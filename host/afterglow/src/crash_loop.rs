@@ -176,7 +176,9 @@ impl Loop {
         let jobs = self.jobs.filter(|jobs| *jobs > 0);
         let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).min(lanes.len());
         let deadline = self.time.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
-        let expected = lanes.iter().try_fold(0u64, |sum, lane| sum.checked_add(lane.crashes));
+        // Nobody knows how many points there are.
+        let known = |lane: &Lane| (lane.crashes < u64::MAX).then_some(lane.crashes);
+        let expected = lanes.iter().try_fold(0u64, |sum, lane| sum.checked_add(known(lane)?));
         let progress = Progress::new(expected);
         let next = AtomicUsize::new(0);
         let outcomes: Vec<Mutex<Outcome>> =
