@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die rates bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -66,6 +66,10 @@ measure: build ## what an event costs, in instructions, exact and repeatable
 		echo "$${cpu%:*}"; \
 		AFTERGLOW_APPEND='measure cycles=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
 			| sed -n '/^ticks per event/,/mask and/{/^$$/!{/^  stop by/!p}}'; \
+		for clean in subbuffer event; do \
+			AFTERGLOW_APPEND="measure cycles=0 clean=$$clean" scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
+				| sed -n "s/^\(   16 bytes, two typed fields\)/ticks per event with clean=$$clean:\1/p"; \
+		done; \
 	done
 
 nest: build ## an NMI that records, at every single instruction of recording
@@ -81,6 +85,15 @@ stop-matrix: build ## how fast each means of stop is on each kind of machine: ma
 ways-to-die: build ## every way to die under every means of stop: make ways-to-die SEEDS=20 (about an hour; 1: minutes)
 	@AFTERGLOW_SEEDS=$(or $(SEEDS),1) AFTERGLOW_MEANS=all AFTERGLOW_KERNEL='$(KERNEL)' \
 		cargo test --quiet $(HOST) -p qemu --test ways_to_die
+
+loop: build ## thousands of crashes with a cache that loses, each judged: make loop N=10000 ARGS="--machine all --end all"
+	@cargo run --quiet --release $(HOST) -p afterglow -- loop '$(KERNEL)' --crashes $(or $(N),1000) $(ARGS)
+
+points: build ## a crash right behind every store, clean and barrier of the panic path and of 1000 events (minutes)
+	@cargo run --quiet --release $(HOST) -p afterglow -- loop '$(KERNEL)' --end panic-points,writer-points $(ARGS)
+
+mutants: build ## the proof: each clean and barrier of the panic path taken out, and how many crashes it takes to notice (minutes)
+	@cargo run --quiet --release $(HOST) -p afterglow -- mutants '$(KERNEL)'
 
 rates: build ## what the cache that loses costs: crashes a second, and the time of an event with the plugin beside it
 	@AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo run --quiet --release $(HOST) -p campaign --example rates

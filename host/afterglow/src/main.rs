@@ -1,6 +1,7 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
 mod boot;
+mod crash_loop;
 mod mutants;
 mod size;
 mod stop_matrix;
@@ -25,6 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
     Size(size::Size),
     StopMatrix(stop_matrix::StopMatrix),
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     };
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
+        Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Size(size) => size.run(),
         Command::StopMatrix(matrix) => matrix.run(),

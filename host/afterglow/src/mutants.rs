@@ -13,6 +13,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Sources of cleans and barriers themselves.
+const MAKERS: [&str; 2] = ["arch/src/cache.rs", "kernel/src/region_memory.rs"];
 /// The exit status when a mutant was not found.
 const MISSED: u8 = 1;
 
@@ -52,8 +54,11 @@ impl Mutants {
         table.load_style(ASCII_MARKDOWN).set_header(["taken out", "where", "found after crashes", "by"]);
         table.add_rows(rows.iter().map(|row| {
             let (after, by) = found(row);
-            let place = symbols.place(kernel.link_base() + row.site.at);
-            [row.site.what.to_string(), place.unwrap_or_else(|| row.site.function.clone()), after, by]
+            let places = symbols.places(kernel.link_base() + row.site.at).unwrap_or_default();
+            // Who wants the clean, not what it is made of.
+            let is_maker = |place: &&String| MAKERS.iter().any(|maker| place.starts_with(maker));
+            let place = places.iter().find(|place| !is_maker(place)).or(places.first());
+            [row.site.what.to_string(), place.unwrap_or(&row.site.function).clone(), after, by]
         }));
         let missed = rows.iter().filter(|row| row.found.is_none() && !row.nothing_to_order).count();
         let text = format!(
@@ -68,7 +73,7 @@ impl Mutants {
 
 fn found(row: &Row) -> (String, String) {
     match &row.found {
-        Some((after, by)) => (after.to_string(), by.clone()),
+        Some((after, by)) => (after.to_string(), by.split(": was not").next().unwrap_or(by).to_owned()),
         None if row.nothing_to_order => ("-".into(), format!("nothing to order in {} crashes", row.crashes)),
         None => (format!("not in {}", row.crashes), String::new()),
     }

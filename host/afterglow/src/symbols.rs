@@ -79,16 +79,17 @@ impl Symbols {
         Ok(Self { loader, text: text.address()..text.address() + text.size(), build })
     }
 
-    /// Where in the sources an address is: file and line of the outermost function and of what was inlined there.
-    pub(crate) fn place(&self, address: u64) -> Option<String> {
+    /// Where in the sources an address is: the file and line of what was inlined there, the innermost first, then those of the
+    /// function itself. Without what belongs to Rust's own libraries.
+    pub(crate) fn places(&self, address: u64) -> Option<Vec<String>> {
         let mut places = Vec::new();
         let mut frames = self.loader.find_frames(address).ok()?;
         while let Ok(Some(frame)) = frames.next() {
             let Some((file, line)) = frame.location.and_then(|at| Some((at.file?, at.line?))) else { continue };
             places.push(format!("{}:{line}", short(file)));
         }
-        places.dedup();
-        (!places.is_empty()).then(|| places.join(" in "))
+        places.retain(|place| !["core/", "alloc/"].iter().any(|library| place.starts_with(library)));
+        (!places.is_empty()).then_some(places)
     }
 
     /// A line for an address, and one more for each function that was inlined there. `call`: it is where a call returns

@@ -17,6 +17,9 @@ pub const REGION_SIZE: u64 = 192 << 10;
 const MEMORY: u64 = 128 << 20;
 /// Longest from one reset to the next.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So many boots in a row must come to their end before the next point for a lane of points to be at its end: how far a path
+/// goes depends on what the others were at, so that one short path says nothing of the others.
+const WHOLE_IN_A_ROW: u64 = 25;
 /// Longest that a lane may take.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// What every boot of every lane is told: no end, few words, and to say exactly what it found.
@@ -40,9 +43,11 @@ pub enum End {
         /// The last.
         max: u64,
     },
-    /// Right behind each store, clean and barrier of the panic path in turn; the lane ends when a panic path comes to its end.
+    /// Right behind each store, clean and barrier of the panic path in turn; the lane ends when many panic paths in a row have come to
+    /// their end before the next point.
     PanicPoints,
-    /// Right behind each store, clean and barrier of the workload in turn; the lane ends when each core has recorded `events`.
+    /// Right behind each store, clean and barrier of the workload in turn; the lane ends when in many boots in a row each core has
+    /// recorded `events` before the next point.
     WriterPoints,
 }
 
@@ -146,11 +151,7 @@ impl Lane {
     /// The kernel's command line.
     fn arguments(&self) -> String {
         let Self { stop, others, extra, seed, .. } = self;
-        let clean = match self.clean {
-            CleanAt::Panic => "panic",
-            CleanAt::SubBuffer => "subbuffer",
-            CleanAt::Event => "event",
-        };
+        let clean = crate::matrix::clean_word(self.clean);
         let (die, events) = match self.end {
             End::Die(word) => (word, self.events),
             End::PanicPoints => ("panic", self.events),
@@ -222,6 +223,7 @@ pub fn run(lane: &Lane, kernel: &Image, each: &mut dyn FnMut(&Crashed) -> Contro
     let moved = losing::resident_at(kind.board()).wrapping_sub(kernel.link_base());
     let mut crashes = 0;
     let mut last: Option<Reset> = None;
+    let (is_points, mut whole_in_a_row) = (matches!(lane.end, End::PanicPoints | End::WriterPoints), 0);
     let mut tell = |reset: Reset, told: String| {
         crashes += 1;
         let verdict = judge(&Crash { reset: &reset, clean: lane.clean, told: &told });
@@ -238,8 +240,8 @@ pub fn run(lane: &Lane, kernel: &Image, each: &mut dyn FnMut(&Crashed) -> Contro
             bail!("it ended after {crashes} of {} crashes\n{}", lane.crashes, outcome.story());
         };
         to_link_addresses(&mut reset, moved);
-        let is_end = matches!(lane.end, End::PanicPoints | End::WriterPoints) && reset.cause == Cause::Guest;
-        if last.replace(reset).is_some_and(|reset| tell(reset, told)) || is_end {
+        whole_in_a_row = if is_points && reset.cause == Cause::Guest { whole_in_a_row + 1 } else { 0 };
+        if last.replace(reset).is_some_and(|reset| tell(reset, told)) || whole_in_a_row == WHOLE_IN_A_ROW {
             break;
         }
     }

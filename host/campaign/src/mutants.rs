@@ -156,7 +156,7 @@ pub fn lanes() -> Vec<Lane> {
     vec![
         base.clone(),
         // Whatever is only for a moment is seen by stopping at each.
-        Lane { end: End::PanicPoints, events: 5, crashes: CRASHES_MAX, ..base.clone() },
+        Lane { end: End::PanicPoints, events: 5, step: 4, crashes: CRASHES_MAX, ..base.clone() },
         Lane { extra: "parity=4".into(), ..base.clone() },
         die("panic-everywhere"),
         die("panic-at-clean"),

@@ -80,15 +80,14 @@ fn points_are_every_operation_in_turn_until_a_panic_path_is_whole() {
 }
 
 #[test]
-fn the_last_point_is_followed_by_a_whole_panic_and_ends_the_lane() {
+fn the_last_points_are_followed_by_whole_panics_that_end_the_lane() {
     let lane = Lane { crashes: 100_000, end: End::PanicPoints, events: 5, step: 150, ..Lane::default() };
     let crashes = crashes(&lane);
-    assert!((5..1000).contains(&crashes.len()), "{}", crashes.len());
-    let accesses = crashes.iter().filter_map(|crash| match crash.reset.cause {
-        Cause::Point(operation) => Some(operation.access),
-        _ => None,
-    });
-    assert_eq!(accesses.count(), crashes.len(), "all are points");
+    assert!(crashes.len() < 1000, "{}", crashes.len());
+    let is_point = |crash: &Crashed| matches!(crash.reset.cause, Cause::Point(_));
+    assert!(crashes.iter().filter(|crash| is_point(crash)).count() >= 2);
+    let behind = crashes.iter().rev().take_while(|crash| !is_point(crash)).count();
+    assert!(behind > 10, "only {behind} whole panics say that no path is longer");
 }
 
 #[test]
@@ -134,4 +133,15 @@ fn what_the_plugin_cannot_do_it_says_before_the_machine_starts() {
     assert!(error.to_string().contains("is not all RAM"), "{error}");
     let error = machine.losing(outside).run(limit).unwrap_err();
     assert!(error.to_string().contains("Machine::ram"), "{error}");
+}
+
+#[test]
+fn points_also_come_where_a_panic_path_is_nearly_at_its_end() {
+    // How long a path is depends on what the others were at: the end of a short one must not end the enumeration.
+    let lane = Lane { end: End::PanicPoints, events: 5, step: 3, crashes: u64::MAX, ..Lane::default() };
+    let crashes = crashes(&lane);
+    let is_point = |crash: &&Crashed| matches!(crash.reset.cause, Cause::Point(_));
+    let behind_the_header = crashes.iter().filter(is_point).filter(|crash| crash.verdict.whole).count();
+    // About twenty; with a lane that ends at the first short path at most two.
+    assert!(behind_the_header > 5, "{behind_the_header} of {} points", crashes.len());
 }
