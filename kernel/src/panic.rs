@@ -231,6 +231,11 @@ impl<'r, M: Memory + Persist + Copy, T: Clock, C: Crc32c> Path<'_, 'r, M, T, C> 
                 message: what.message.as_bytes(),
             };
             nested.store(recorder.memory, &recorder.geometry, recorder.bank, recorder.boot_id, number - 1);
+            // The path may have cleaned all the rest already.
+            let tail = |line| recorder.geometry.bank(recorder.bank) + recorder.geometry.tail(line);
+            let lines = u64::from(tail_line::SCHEMA - tail_line::PANIC_NESTED);
+            recorder.memory.clean(tail(tail_line::PANIC_NESTED), lines * LINE_SIZE);
+            recorder.memory.complete();
         }
         let _ = writeln!(
             self.out(),

@@ -20,7 +20,8 @@
 //! |---|---|
 //! | of header A | once B has been begun to be written like it; of B, once A is written anew, the panic path is at its end, or the workload records |
 //! | what is written once, before the header names the boot: Linux's global header, orders and reader's pages, build id, board, schema; what nobody writes | always |
-//! | all of the bank, but for cores that were given up (of these the stop record, and sub-buffers as above) | the panic path came to its end |
+//! | notes of panics in the panic path | it came to its end, and the machine itself asked for the reset |
+//! | all else of the bank, but for cores that were given up (of these the stop record, and sub-buffers as above) | the panic path came to its end |
 //! | all of a sub-buffer | its events are promised as a sub-buffer's |
 //! | other banks | always, but the one whose turn is next; with parity, they may be under repair |
 //!
@@ -177,6 +178,7 @@ impl<C: Crc32c> Case<'_, C> {
                 header: &self.header,
                 newest: newest.map(|boot| (boot, promises.as_slice())),
                 whole: verdict.whole,
+                is_end: self.crash.reset.cause == Cause::Guest,
             };
             lines.run(self.crash.reset, &mut verdict.violations);
         }

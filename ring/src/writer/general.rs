@@ -215,8 +215,9 @@ impl<M: Memory + Persist + Copy, T: Clock, C: Crc32c> Writer<M, T, C> {
             }
         }
         if position.sequence() != published.sequence() {
-            self.state.cleaned.set(position.sequence());
             parity::clean(&self.memory, &self.target, published.sequence()..position.sequence());
+            // Behind their parity too: a core that is stopped here cleans from this one on.
+            self.state.cleaned.set(position.sequence());
             self.memory.clean(self.subbuf(position.sequence()), linux::SUBBUF_HEADER);
             self.memory.clean(self.subbuf(position.sequence()) + DATA_END, tag::SIZE);
             self.memory.clean(self.cpu_header(), linux::CPU_HEADER);

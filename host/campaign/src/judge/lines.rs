@@ -6,6 +6,7 @@ use super::truth::{Boot, Header};
 use super::violation::{Lines, Violation};
 use cachesim::report::{Lost, Reset};
 use ring::format::{LINE_SIZE, header_line, tail_line};
+use std::ops::Range;
 
 /// What is known of the boot that died, for judging lines.
 pub(super) struct Judge<'a> {
@@ -14,7 +15,12 @@ pub(super) struct Judge<'a> {
     pub(super) newest: Option<(&'a Boot<'a>, &'a [Promise])>,
     /// Its panic path came to its end.
     pub(super) whole: bool,
+    /// And the reset is the one that it asked for.
+    pub(super) is_end: bool,
 }
+
+/// Lines of a tail in which panics in the panic path are noted.
+const NOTES: [Range<u32>; 2] = [tail_line::PANIC_NESTED..tail_line::PANIC, tail_line::PANIC_SECOND..tail_line::SCHEMA];
 
 impl Judge<'_> {
     /// Compares the region as the cores saw it with what is in memory. Only where nothing but the cache has lost anything.
@@ -30,7 +36,8 @@ impl Judge<'_> {
             if !self.had_to_be_there(&place) {
                 continue;
             }
-            if let Some(last) = found.last_mut().filter(|last| last.place == place) {
+            // By name: a text has several lines.
+            if let Some(last) = found.last_mut().filter(|last| last.place.to_string() == place.to_string()) {
                 last.count += 1;
                 continue;
             }
@@ -76,6 +83,8 @@ impl Judge<'_> {
         match part {
             // Written once, before the header named the boot.
             Part::Global | Part::Order { .. } | Part::ReadersPage { .. } | Part::Gap => true,
+            // Notes of panics in the path come behind its clean, and are cleaned alone.
+            Part::Tail { line } if NOTES.iter().any(|notes| notes.contains(&line)) => self.whole && self.is_end,
             Part::Tail { line } => {
                 self.whole || matches!(line, tail_line::BUILD | tail_line::BOARD) || line >= tail_line::SCHEMA
             }

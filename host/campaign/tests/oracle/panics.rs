@@ -5,6 +5,7 @@ use crate::world::{data, judged, reset, tell};
 use cachesim::report::{Cause, Reset};
 use campaign::judge::{Crash, Inside, Part, Place, Violation, judge, place};
 use kernel::events::Work;
+use kernel::panic::Step;
 use ring::fake::Ram;
 use ring::format::{Geometry, tail_line};
 use ring::policy::CleanAt;
@@ -22,6 +23,15 @@ fn record(machine: &Machine<'_>, numbers: std::ops::Range<u64>) {
             let _ = writer.record(&Work { number, data: &data });
         }
     }
+}
+
+/// The same, and fails at these steps.
+fn panic_failing(steps: &[Step]) -> Reset {
+    let ram = Ram::new(SIZE as u64);
+    let machine = Machine::boot(&ram, 2, CORES);
+    record(&machine, 0..100);
+    machine.panic(2, steps);
+    reset(ram.cached(), ram.persistent())
 }
 
 /// A machine that has recorded, panicked and asked for its reset; and what memory held before the panic.
@@ -55,6 +65,19 @@ fn a_whole_panic_loses_nothing_and_nothing_is_wrong() {
     assert_eq!(verdict.violations, []);
     assert_eq!((verdict.boot, verdict.whole, verdict.lost, verdict.digests), (Some(1), true, 0, 4));
     assert!(verdict.committed > 300 && verdict.committed == verdict.promised && verdict.committed == verdict.found);
+}
+
+#[test]
+fn a_panic_path_that_panics_itself_leaves_nothing_behind() {
+    for first in Step::ALL {
+        for second in Step::ALL.into_iter().filter(|step| *step as u8 >= first as u8) {
+            let reset = panic_failing(&[first, second]);
+            let verdict = judged(&reset, CleanAt::Panic);
+            // Who fails at the clean twice does not clean.
+            let cleans = (first, second) != (Step::Clean, Step::Clean);
+            assert_eq!((verdict.whole, verdict.violations), (cleans, vec![]), "{first:?}, {second:?}");
+        }
+    }
 }
 
 #[test]
