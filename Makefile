@@ -66,6 +66,10 @@ measure: build ## what an event costs, in instructions, exact and repeatable
 		echo "$${cpu%:*}"; \
 		AFTERGLOW_APPEND='measure cycles=0' scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
 			| sed -n '/^ticks per event/,/mask and/{/^$$/!{/^  stop by/!p}}'; \
+		for clean in subbuffer event; do \
+			AFTERGLOW_APPEND="measure cycles=0 clean=$$clean" scripts/boot.sh '$(KERNEL)' --cpu $${cpu%:*} --icount $${cpu#*:} \
+				| sed -n "s/^\(   16 bytes, two typed fields\)/ticks per event with clean=$$clean:\1/p"; \
+		done; \
 	done
 
 nest: build ## an NMI that records, at every single instruction of recording

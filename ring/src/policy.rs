@@ -51,15 +51,16 @@ pub enum WhenFull {
     Drop,
 }
 
-/// How much a reset without a panic may lose.
+/// How much a reset without a panic may lose: when lines are written back. Each promise holds from the moment at which the
+/// outermost `record()` or `commit()` returns: its last instruction but a few is the barrier that completes its cleans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CleanAt {
-    /// Everything since the last panic's clean.
+    /// Everything of this boot: nothing is written back before a panic.
     #[default]
     Panic,
-    /// The open sub-buffer of each core.
+    /// The open sub-buffer of each core: whoever goes over the end of one writes it back.
     SubBuffer,
-    /// The events that are being written, and what interrupted them.
+    /// The event that each core is writing, and what interrupted it.
     Event,
 }
 
