@@ -67,7 +67,7 @@ fn crash(noticed: bool, unordered: u64) -> Crashed {
     crashed.reset.watched = vec![1; 3];
     crashed.reset.counts.unordered = unordered;
     if noticed {
-        crashed.verdict.violations.push(crate::judge::Violation::BootLost);
+        crashed.verdict.violations.push(crate::judge::Violation::BootLost { boot: 1 });
     }
     crashed
 }
