@@ -236,6 +236,10 @@ fn file(id: u16, format: &Format, shape: Option<Shape>) -> String {
         }
         literal(text, &mut file);
     }
+    // libtraceevent takes a quote behind an escaped backslash for escaped too.
+    if file.ends_with('\\') {
+        file.push(' ');
+    }
     let _ = writeln!(file, "\"{arguments}");
     file
 }
