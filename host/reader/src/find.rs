@@ -38,6 +38,17 @@ impl Region {
         })
     }
 
+    /// How many of these sub-buffers stand where a bank of it has them.
+    fn holds(&self, tagged: &[Tagged]) -> usize {
+        let geometry = &self.header.geometry;
+        let own = |at: u64, tag: &Tag| {
+            let in_banks = at.checked_sub(self.first_bank)?;
+            let is_inside = self.place.contains(&at) && tag.core < geometry.cores;
+            (is_inside && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)).then_some(())
+        };
+        tagged.iter().filter(|(at, tag)| own(*at, tag).is_some()).count()
+    }
+
     /// With header A at the place's beginning.
     fn headed(place: Range<u64>, header: Header) -> Self {
         Self { first_bank: place.start + HEADER_SIZE, place, header }
@@ -50,13 +61,11 @@ type Tagged = (u64, Tag);
 /// All of them, in order of their places. What had to be worked round is remarked.
 pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
     let mut regions = Vec::new();
+    let mut scanned = None;
     // The usual case first: it is one region, whole, whatever became of its headers.
     match inspect(image) {
         Found::Valid(header) => return vec![Region::headed(0..image.len() as u64, header)],
-        Found::Scanned { geometry, tags } => {
-            remarks.push(format!("both headers are invalid: recovered by scan ({tags} sub-buffers say who they are)"));
-            return vec![Region::headed(0..image.len() as u64, rebuild(image, geometry))];
-        }
+        Found::Scanned { geometry, tags } => scanned = Some((geometry, tags)),
         Found::OtherVersion(version) => {
             let known = ring::format::VERSION_PARITY;
             remarks.push(format!("it holds format version {version}, this program knows versions up to {known}"));
@@ -90,7 +99,21 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
     if in_vain > 0 {
         remarks.push(format!("{in_vain} pages begin as a header does, and are none"));
     }
-    regions.extend(orphans::regions(image, tagged, remarks));
+    // A region whose headers are lost explains all of them; something else may explain half of them by chance.
+    let mut said = Vec::new();
+    let banks = orphans::regions(image, tagged.clone(), &mut said);
+    match scanned.filter(|_| regions.is_empty()) {
+        Some((geometry, tags))
+            if explained(&tagged, &geometry) >= banks.iter().map(|bank| bank.holds(&tagged)).sum() =>
+        {
+            remarks.push(format!("both headers are invalid: recovered by scan ({tags} sub-buffers say who they are)"));
+            return vec![Region::headed(0..image.len() as u64, rebuild(image, geometry))];
+        }
+        _ => {
+            remarks.append(&mut said);
+            regions.extend(banks);
+        }
+    }
     for region in &regions {
         let missing = region.place.end.saturating_sub(image.len() as u64);
         if missing > 0 {
@@ -98,6 +121,16 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
         }
     }
     regions
+}
+
+/// How many sub-buffers stand where a region's geometry puts them, if it is all of the image.
+fn explained(tagged: &[Tagged], geometry: &Geometry) -> usize {
+    let stands = |at: u64, tag: &Tag| {
+        let in_banks = at.checked_sub(geometry.bank(0))?;
+        (tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence))
+            .then_some(())
+    };
+    tagged.iter().filter(|(at, tag)| stands(*at, tag).is_some()).count()
 }
 
 /// The region of a header page, which may be its first page or its last.

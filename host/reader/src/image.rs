@@ -69,6 +69,13 @@ impl Image {
         Self { bytes: Bytes::Held(bytes) }
     }
 
+    /// The same with zeros up to a size.
+    pub(crate) fn padded(&self, size: u64) -> Self {
+        let mut bytes = vec![0; size as usize];
+        bytes.iter_mut().zip(self.bytes()).for_each(|(to, from)| *to = *from);
+        Self::of(bytes)
+    }
+
     /// All of them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

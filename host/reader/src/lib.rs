@@ -92,6 +92,9 @@ impl Input {
     pub fn new(image: Image) -> Self {
         let mut remarks = Vec::new();
         let regions = find::regions(image.bytes(), &mut remarks);
+        // What is cut off reads as zeros, so that the banks it has begun can be read as well.
+        let end = regions.iter().map(|region| region.place.end).max().unwrap_or(0);
+        let image = if end > image.bytes().len() as u64 { image.padded(end) } else { image };
         let mut input = Self { image, regions, remarks };
         input.repair();
         input
@@ -194,10 +197,11 @@ impl Input {
 
 /// What is not ours: Linux's regions, else a listing.
 fn other_traces<'a>(bytes: &'a [u8], _ours: &[Range<u64>], reading: &mut Reading<'a>) {
-    if reading.traces.is_empty()
-        && let Some(listing) = listing::Listing::parse(bytes)
-    {
-        reading.kind = Kind::Listing;
-        reading.traces.push(Box::new(listing));
+    if reading.traces.is_empty() {
+        let listings = listing::listings(bytes);
+        if !listings.is_empty() {
+            reading.kind = Kind::Listing;
+        }
+        reading.traces.extend(listings.into_iter().map(|listing| Box::new(listing) as Box<dyn Trace + 'a>));
     }
 }

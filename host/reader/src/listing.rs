@@ -6,18 +6,21 @@
 //!         workload-101     [001] dh1      0.123456: work: number=7 data=...
 //! ```
 
+use ring::escape::Escaped;
 use std::collections::HashMap;
 use std::fmt::{Result, Write};
 use std::sync::LazyLock;
 use trace::{
-    About, Clock, Core, Counts, End, Event, Field, Format, Item, Kind, Loss, LossKind, Origin, Page, Schema, Size,
-    Trace,
+    About, Clock, Core, Counts, End, Event, Field, Format, Item, Kind, Loss, LossKind, Origin, Page, Panic, Schema,
+    Size, Trace,
 };
 
 /// Most cores that a listing is believed to have.
 const CORES_MAX: u32 = 4096;
 /// Longest line that is looked at.
 const LINE_MAX: usize = 16 << 10;
+/// Bytes from which it is judged whether an input is text.
+const SAMPLE: usize = 64 << 10;
 
 /// The listing: each core's lines, in order.
 pub(crate) struct Listing<'a> {
@@ -32,23 +35,104 @@ enum Line<'a> {
     Lost { time_ns: u64, events: Option<u64> },
 }
 
-impl<'a> Listing<'a> {
-    /// The listing in a text; `None` where there is not one line of an event.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut ids: HashMap<&str, u16> = HashMap::new();
-        let mut cores: Vec<Vec<Line<'a>>> = Vec::new();
-        let mut newest = 0;
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let line = line.get(..LINE_MAX).unwrap_or(line).trim_ascii_end();
-            let Some((core, parsed)) = parse(line, newest, &mut ids) else { continue };
-            if let Line::Event { time_ns, .. } = parsed {
-                newest = time_ns;
-            }
-            if cores.len() <= core as usize {
-                cores.resize_with(core as usize + 1, Vec::new);
-            }
-            cores[core as usize].push(parsed);
+/// The listings in a text, the last one first: each begins with its heading, or with the text.
+pub(crate) fn listings(bytes: &[u8]) -> Vec<Listing<'_>> {
+    // A picture of memory is no text.
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    if sample.iter().filter(|byte| **byte == 0).count() > sample.len() / 8 {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    let mut reading = Building::default();
+    let mut preamble = Preamble::default();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let line = line.get(..LINE_MAX).unwrap_or(line).trim_ascii_end();
+        if line.starts_with(b"# tracer:") {
+            all.extend(std::mem::take(&mut reading).finish(bytes.len()));
+            reading.preamble = std::mem::take(&mut preamble);
+        } else if !reading.add(line) {
+            preamble.add(line);
         }
+    }
+    if reading.preamble.boot.is_none() {
+        reading.preamble = preamble;
+    }
+    all.extend(reading.finish(bytes.len()));
+    all.reverse();
+    all
+}
+
+/// What our own kernel says of a boot before it lists its events.
+#[derive(Default)]
+struct Preamble {
+    title: String,
+    boot: Option<u64>,
+    panic: Option<Panic>,
+    /// Lines since the title.
+    lines: usize,
+}
+
+impl Preamble {
+    fn add(&mut self, line: &[u8]) {
+        self.lines += 1;
+        let text = Escaped(line).to_string();
+        if let Some(rest) = text.strip_prefix("boot ")
+            && let Some((boot, rest)) = rest.split_once(' ')
+            && let Ok(boot) = boot.parse()
+        {
+            *self = Self { boot: Some(boot), panic: panicked(rest), lines: 0, title: text };
+            return;
+        }
+        let Some(panic) = self.panic.as_mut().filter(|_| self.lines <= 2) else { return };
+        match text.strip_prefix("  at ") {
+            Some(location) => panic.location = location.into(),
+            None => panic.message = text.trim_start().into(),
+        }
+    }
+}
+
+/// "panicked on core 1 at     1.500000"
+fn panicked(text: &str) -> Option<Panic> {
+    let (core, at) = text.strip_prefix("panicked on core ")?.split_once(" at ")?;
+    let (core, time_ns) = (core.parse().ok()?, time(at.trim().as_bytes())?);
+    Some(Panic {
+        core,
+        time_ns,
+        message: String::new(),
+        location: String::new(),
+        registers: None,
+        fault_address: 0,
+        explained: Vec::new(),
+        backtrace: Vec::new(),
+        nested: Vec::new(),
+    })
+}
+
+/// A listing while its lines come.
+#[derive(Default)]
+struct Building<'a> {
+    preamble: Preamble,
+    ids: HashMap<&'a str, u16>,
+    cores: Vec<Vec<Line<'a>>>,
+    newest: u64,
+}
+
+impl<'a> Building<'a> {
+    /// Whether it was a line of an event or a loss.
+    fn add(&mut self, line: &'a [u8]) -> bool {
+        let Some((core, parsed)) = parse(line, self.newest, &mut self.ids) else { return false };
+        if let Line::Event { time_ns, .. } = parsed {
+            self.newest = time_ns;
+        }
+        if self.cores.len() <= core as usize {
+            self.cores.resize_with(core as usize + 1, Vec::new);
+        }
+        self.cores[core as usize].push(parsed);
+        true
+    }
+
+    fn finish(self, size: usize) -> Option<Listing<'a>> {
+        let Self { preamble, ids, cores, .. } = self;
         if ids.is_empty() {
             return None;
         }
@@ -57,22 +141,22 @@ impl<'a> Listing<'a> {
         let schema = Schema::new(names.into_iter().map(|(name, id)| format(id, name)));
         let counts = cores.iter().map(|lines| count(lines)).collect();
         let about = About {
-            title: "a listing of events".into(),
+            title: if preamble.title.is_empty() { "a listing of events".into() } else { preamble.title },
             origin: Origin::Listing,
-            place: 0..bytes.len() as u64,
-            boot: None,
+            place: 0..size as u64,
+            boot: preamble.boot,
             boot_id: None,
-            end: End::Unknown,
+            end: if preamble.panic.is_some() { End::Panicked } else { End::Unknown },
             board: None,
             build_id: None,
             clock: Clock { name: "listing".into(), ..Clock::default() },
-            panic: None,
+            panic: preamble.panic,
             cores: vec![Core::default(); cores.len()],
             remarks: vec![
                 "from a listing: times are in microseconds, and what the events' fields were is not known".into(),
             ],
         };
-        Some(Self { about, schema, cores, counts })
+        Some(Listing { about, schema, cores, counts })
     }
 }
 
@@ -122,7 +206,7 @@ fn parse<'a>(line: &'a [u8], newest: u64, ids: &mut HashMap<&'a str, u16>) -> Op
         .for_each(|(to, from)| *to = if from.is_ascii_graphic() { *from } else { b'?' });
     let rest = rest[flags..].trim_ascii_start();
     let colon = rest.iter().position(|byte| *byte == b':')?;
-    let time_ns = time(&rest[..colon])?;
+    let time_ns = time(rest[..colon].trim_ascii())?;
     let rest = rest[colon + 1..].trim_ascii_start();
     // Linux shows a function's trace without a name.
     let named = rest
