@@ -1,5 +1,5 @@
 //! A trace made by hand, for tests: events and losses are told one by one, and stand in sub-buffers that are encoded as in a
-//! region (without checks and tags, which belong to the region and not to this model).
+//! region: behind each event's payload stand four bytes of a check, which is none here, and behind the page's a tag.
 
 use crate::{About, Clock, Core, Counts, End, Event, Format, Item, Loss, LossKind, Origin, Page, Schema, Trace};
 use std::cell::OnceCell;
@@ -9,6 +9,8 @@ use std::fmt::{Result, Write};
 pub const PAGE: usize = 4096;
 /// Where its events end at the latest: behind it stands a tag.
 const END: usize = 4056;
+/// Stands for an event's check. No zero is in it: a text that ends in front of it has to be cut there.
+const CHECK: [u8; 4] = *b"CHK!";
 
 /// The trace.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ struct Kept {
     used: usize,
     newest_ns: u64,
     missed: Option<u64>,
+    /// Sub-buffers before it that are missing.
+    skipped: u64,
     items: Vec<Told>,
 }
 
@@ -61,19 +65,19 @@ impl Fake {
         Self { about, schema: Schema::new(formats), cores, counts }
     }
 
-    /// Records an event. Times of a core must not go back.
+    /// Records an event. Where a core's time goes back a new sub-buffer begins.
     ///
     /// # Panics
     /// On a core that is not there and an event that no sub-buffer holds.
     pub fn event(&mut self, core: u32, time_ns: u64, id: u16, payload: &[u8]) {
         let pid = core as i32 + 100;
-        let data = 8 + payload.len().next_multiple_of(4);
+        let data = 8 + payload.len().next_multiple_of(4) + CHECK.len();
         let needs = |delta: u64| {
             let long = if data > 112 { 4 } else { 0 };
             4 + long + data + if delta >> 27 == 0 { 0 } else { 8 }
         };
         let newest = self.cores[core as usize].last().map_or(0, |page| page.newest_ns);
-        let is_full = |page: &Kept| page.used + needs(time_ns - newest) > END;
+        let is_full = |page: &Kept| time_ns < page.newest_ns || page.used + needs(time_ns - newest) > END;
         if self.cores[core as usize].last().is_none_or(is_full) {
             self.page(core, time_ns);
         }
@@ -99,9 +103,10 @@ impl Fake {
         page.put(&pid.to_le_bytes());
         let start = page.used;
         page.put(payload);
-        page.used = start + data - 8;
-        page.newest_ns = time_ns;
+        page.used = start + data - 8 - CHECK.len();
         page.items.push(Told::Event { at, payload: start..page.used, time_ns, id, pid });
+        page.put(&CHECK);
+        page.newest_ns = time_ns;
         assert!(page.used <= END, "no sub-buffer holds it");
         page.commit();
     }
@@ -125,6 +130,7 @@ impl Fake {
         self.page(core, newest);
         if let Some(page) = self.cores[core as usize].last_mut() {
             page.sequence += pages;
+            page.skipped = pages;
             page.missed = missed;
         }
     }
@@ -134,7 +140,7 @@ impl Fake {
         let sequence = pages.last().map_or(0, |page| page.sequence + 1);
         let mut bytes = time_ns.to_le_bytes().to_vec();
         bytes.resize(PAGE, 0);
-        pages.push(Kept { sequence, bytes, used: 16, newest_ns: time_ns, missed: None, items: Vec::new() });
+        pages.push(Kept { sequence, bytes, used: 16, newest_ns: time_ns, missed: None, skipped: 0, items: Vec::new() });
     }
 }
 
@@ -147,6 +153,23 @@ impl Kept {
     fn commit(&mut self) {
         let data = (self.used - 16) as u64;
         self.bytes[8..16].copy_from_slice(&data.to_le_bytes());
+    }
+
+    /// What is missing between the sub-buffer before and this one.
+    fn before(&self, core: u32) -> Option<Item<'_>> {
+        let kind = if self.skipped > 0 { LossKind::Page } else { LossKind::Missed };
+        if self.skipped == 0 && self.missed.is_none() {
+            return None;
+        }
+        Some(Item::Loss(Loss {
+            core,
+            page: self.sequence - self.skipped,
+            bytes: (0, 0),
+            kind,
+            events: self.missed.filter(|events| *events > 0),
+            time_ns: u64::from_le_bytes(*self.bytes.first_chunk().unwrap_or(&[0; 8])),
+            what: format!("{} sub-buffers before {} are missing", self.skipped, self.sequence).into(),
+        }))
     }
 
     fn items(&self, core: u32) -> impl Iterator<Item = Item<'_>> {
@@ -197,7 +220,7 @@ impl Trace for Fake {
                     Item::Loss(_) => counts.losses += 1,
                     Item::Event(event) => {
                         counts.events += 1;
-                        counts.bytes += event.payload.len() as u64 + 12;
+                        counts.bytes += event.payload.len() as u64 + 16;
                         let first = counts.times.map_or(event.time_ns, |(first, _)| first);
                         counts.times = Some((first, event.time_ns));
                     }
@@ -207,7 +230,13 @@ impl Trace for Fake {
         })
     }
     fn items(&self, core: u32) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
-        Box::new(self.cores.get(core as usize).into_iter().flatten().flat_map(move |page| page.items(core)))
+        Box::new(
+            self.cores
+                .get(core as usize)
+                .into_iter()
+                .flatten()
+                .flat_map(move |page| page.before(core).into_iter().chain(page.items(core))),
+        )
     }
     fn pages(&self, core: u32) -> Box<dyn Iterator<Item = Page<'_>> + '_> {
         Box::new(self.cores.get(core as usize).into_iter().flatten().map(move |page| {
