@@ -3,7 +3,7 @@
 use crate::console;
 use crate::region_memory::{CpuCrc, RegionMemory};
 use boards::Console;
-use ring::format::{CORES_MAX, LINE_SIZE, header_line};
+use ring::format::{LINE_SIZE, header_line};
 use ring::recover::Bank;
 use spin::Mutex;
 use wire::plan::{LINES_SIZE, Plan};
@@ -50,12 +50,15 @@ pub(crate) fn send(memory: &RegionMemory, bank: &Bank<'_, CpuCrc>, number: u32, 
     let numbers = [header_line::IDENTITY, header_line::LIFE, header_line::BANK + number];
     for (line, number) in lines.chunks_exact_mut(LINE_SIZE as usize).zip(numbers) {
         // SAFETY: the header is written by this core only, and not now.
-        line.copy_from_slice(unsafe { memory.bytes(u64::from(number) * LINE_SIZE, LINE_SIZE) });
+        let from = unsafe { memory.bytes(u64::from(number) * LINE_SIZE, LINE_SIZE) };
+        line.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
-    let begun = core::array::from_fn(|core| {
-        if core < geometry.cores as usize { bank.core(core as u32).sequences().end } else { 0 }
-    });
-    const _: () = assert!(CORES_MAX == 64);
+    let begun =
+        core::array::from_fn(
+            |core| {
+                if core < geometry.cores as usize { bank.core(core as u32).sequences().end } else { 0 }
+            },
+        );
     let plan = Plan { geometry, bank: number, index, count, lines, begun };
     SENDER.lock().send(&plan, bank.record().boot_id, bank.bytes(), &mut Line { console, begin: 0 });
 }

@@ -84,21 +84,21 @@ impl<'a> Frame<'a> {
         if check(bytes) != *found {
             return None;
         }
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        Some(Self { kind: head[body::TYPE], transfer: word(body::TRANSFER), number: word(body::NUMBER), payload })
+        let [kind, t0, t1, t2, t3, n0, n1, n2, n3] = *head;
+        let (transfer, number) = (u32::from_le_bytes([t0, t1, t2, t3]), u32::from_le_bytes([n0, n1, n2, n3]));
+        Some(Self { kind, transfer, number, payload })
     }
 }
 
 /// Writes the frame into `out` whose payload stands in `whole`, so many bytes of it from [`body::PAYLOAD`] on; fills in the
 /// rest. Returns its size; 0 where there is too little room.
 pub fn write(whole: &mut [u8], kind: u8, transfer: u32, number: u32, payload: usize, out: &mut [u8]) -> usize {
-    let end = body::PAYLOAD + payload;
-    let Some(whole) = whole.get_mut(..end + body::CHECK_SIZE) else { return 0 };
-    whole[body::TYPE] = kind;
-    whole[body::TRANSFER..body::NUMBER].copy_from_slice(&transfer.to_le_bytes());
-    whole[body::NUMBER..body::PAYLOAD].copy_from_slice(&number.to_le_bytes());
-    let (bytes, sum) = whole.split_at_mut(end);
-    sum.copy_from_slice(&check(bytes));
+    let Some(whole) = whole.get_mut(..body::PAYLOAD + payload + body::CHECK_SIZE) else { return 0 };
+    let Some((bytes, sum)) = whole.split_last_chunk_mut() else { return 0 };
+    let Some(head) = bytes.first_chunk_mut::<{ body::PAYLOAD }>() else { return 0 };
+    let ([t0, t1, t2, t3], [n0, n1, n2, n3]) = (transfer.to_le_bytes(), number.to_le_bytes());
+    *head = [kind, t0, t1, t2, t3, n0, n1, n2, n3];
+    *sum = check(bytes);
     let mut size = 0;
     let mut put = |byte: u8| {
         if let Some(to) = out.get_mut(size) {

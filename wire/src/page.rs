@@ -72,34 +72,48 @@ struct Shape {
     head: u32,
 }
 
+/// What was learnt of one kind of event.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    words: [Word; PLACES],
+    older: [Older; MEMORY],
+    shape: Shape,
+    is_shaped: Chance,
+    /// Whether an event follows, and of which kind.
+    is_followed: Chance,
+    followers: [Chance; KINDS],
+}
+
 /// What was learnt of a page so far. Large: it wants to be a static or on a heap.
 #[derive(Clone, Debug)]
 pub struct Model {
-    words: [[Word; PLACES]; KINDS + 1],
+    kinds: [Kind; KINDS],
     leading: [[Chance; 1 << LEADING]; 1 << WIDTH_BITS],
-    kinds: [[Chance; KINDS]; KINDS],
-    is_event: [Chance; KINDS],
-    is_shaped: [Chance; KINDS],
     verifies: Chance,
-    shapes: [Shape; KINDS],
-    older: [[Older; MEMORY]; KINDS],
 }
 
-/// The kind for what is no event.
-const NO_EVENT: usize = KINDS;
+/// The kind for what is no event: shared with an id that is rare.
+const NO_EVENT: usize = KINDS - 1;
 
 impl Model {
     /// One that has learnt nothing.
-    pub const NEW: Self = Self {
-        words: [[Word { same: Chance::EVEN, steady: Chance::EVEN, width: [Chance::EVEN; _] }; PLACES]; KINDS + 1],
-        leading: [[Chance::EVEN; _]; _],
-        kinds: [[Chance::EVEN; KINDS]; KINDS],
-        is_event: [Chance::EVEN; KINDS],
-        is_shaped: [Chance::EVEN; KINDS],
-        verifies: Chance::EVEN,
-        shapes: [Shape { words: 0, head: 0 }; KINDS],
-        older: [[Older { last: 0, before: 0 }; MEMORY]; KINDS],
+    pub const NEW: Self = {
+        let word = Word { same: Chance::EVEN, steady: Chance::EVEN, width: [Chance::EVEN; _] };
+        let kind = Kind {
+            words: [word; _],
+            older: [Older { last: 0, before: 0 }; _],
+            shape: Shape { words: 0, head: 0 },
+            is_shaped: Chance::EVEN,
+            is_followed: Chance::EVEN,
+            followers: [Chance::EVEN; _],
+        };
+        Self { kinds: [kind; _], leading: [[Chance::EVEN; _]; _], verifies: Chance::EVEN }
     };
+
+    /// A kind: any number, so that there is none to be refused.
+    fn kind(&mut self, kind: usize) -> &mut Kind {
+        &mut self.kinds[kind % KINDS]
+    }
 }
 
 /// One page on its way through a coder. An encoder's page is whole and stays as it is; a decoder's fills.
@@ -129,7 +143,7 @@ impl<C: Coder> Pass<'_, C> {
     /// A number: how many bits it has, then those behind its highest.
     fn number(&mut self, kind: usize, place: usize, value: u32) -> u32 {
         let bits = u32::BITS - value.leading_zeros();
-        let width = self.coder.tree(&mut self.model.words[kind][place].width, WIDTH_BITS, bits);
+        let width = self.coder.tree(&mut self.model.kind(kind).words[place % PLACES].width, WIDTH_BITS, bits);
         if width < 2 {
             return width;
         }
@@ -137,7 +151,7 @@ impl<C: Coder> Pass<'_, C> {
         let low = (width - 1).min(u32::BITS - 1);
         let leading = low.min(LEADING);
         let plain = low - leading;
-        let tree = &mut self.model.leading[width as usize];
+        let tree = &mut self.model.leading[width as usize % (1 << WIDTH_BITS)];
         let first = self.coder.tree(tree, leading, value >> plain & ((1 << leading) - 1));
         let rest = self.coder.plain(plain, value);
         1 << low | first << plain | rest
@@ -145,7 +159,7 @@ impl<C: Coder> Pass<'_, C> {
 
     /// A word for which two older ones stand.
     fn predicted(&mut self, kind: usize, place: usize, value: u32, last: u32, before: u32) -> u32 {
-        let learnt = &mut self.model.words[kind][place];
+        let learnt = &mut self.model.kind(kind).words[place % PLACES];
         if self.coder.bit(&mut learnt.same, value == last) {
             return last;
         }
@@ -189,7 +203,7 @@ impl<C: Coder> Pass<'_, C> {
                 Frame::Event(framed) => Some(framed),
                 _ => None,
             };
-            if self.coder.bit(&mut self.model.is_event[kind], framed.is_some()) {
+            if self.coder.bit(&mut self.model.kind(kind).is_followed, framed.is_some()) {
                 (at, kind) = self.event(at, kind, framed, seed, sequence)?;
             } else {
                 self.words(0, at, at + 1);
@@ -210,9 +224,9 @@ impl<C: Coder> Pass<'_, C> {
     ) -> Result<(u32, usize), Nonsense> {
         let told = framed.map_or(Shape::default(), |f| Shape { words: f.words, head: f.data - at });
         let id = self.word(at + told.head) & (KINDS as u32 - 1);
-        let kind = self.coder.tree(&mut self.model.kinds[kind], KIND_BITS, id) as usize;
-        let mut shape = self.model.shapes[kind];
-        if !self.coder.bit(&mut self.model.is_shaped[kind], told == shape) {
+        let kind = self.coder.tree(&mut self.model.kind(kind).followers, KIND_BITS, id) as usize;
+        let mut shape = self.model.kind(kind).shape;
+        if !self.coder.bit(&mut self.model.kind(kind).is_shaped, told == shape) {
             shape.words = self.number(kind, LENGTH_PLACE, told.words);
             shape.head = self.coder.plain(HEAD_BITS, told.head);
         }
@@ -228,28 +242,28 @@ impl<C: Coder> Pass<'_, C> {
             self.set(word, value);
         }
         self.check(at, check, Table.u64(seed, Position::new(0, sequence, at).checked()));
-        self.model.shapes[kind] = shape;
+        self.model.kind(kind).shape = shape;
         Ok((check + 1, kind))
     }
 
     /// A word of an event but its check.
     fn in_event(&mut self, kind: usize, place: usize, value: u32) -> u32 {
         let memory = place % MEMORY;
-        let Older { last, before } = self.model.older[kind][memory];
+        let Older { last, before } = self.model.kind(kind).older[memory];
         let place = place.min(PLACES - 1);
         let value = if place < DATA_PLACE as usize {
             self.head(kind, place, value, last)
         } else {
             self.predicted(kind, place, value, last, before)
         };
-        self.model.older[kind][memory] = Older { last: value, before: last };
+        self.model.kind(kind).older[memory] = Older { last: value, before: last };
         value
     }
 
     /// A word before an event's data: its type, and a time that no older one predicts.
     fn head(&mut self, kind: usize, place: usize, value: u32, last: u32) -> u32 {
         const TYPE: u32 = (1 << TYPE_BITS) - 1;
-        let is_same = self.coder.bit(&mut self.model.words[kind][place].same, (value ^ last) & TYPE == 0);
+        let is_same = self.coder.bit(&mut self.model.kind(kind).words[place % PLACES].same, (value ^ last) & TYPE == 0);
         let low = if is_same { last & TYPE } else { self.coder.plain(TYPE_BITS, value) };
         self.number(kind, place, value >> TYPE_BITS) << TYPE_BITS | low
     }

@@ -42,14 +42,13 @@ impl Sender {
     pub fn send(&mut self, plan: &Plan, transfer: u32, bank: &[u8], wire: &mut dyn Wire) -> bool {
         self.plan(plan, kind::PLAN, transfer, wire);
         // At first everything is wanted.
-        let (mut wanted, mut ranges) = ([[0; 8]; RANGES_MAX], 1);
-        wanted[0][4..].fill(0xff);
+        let (mut wanted, mut ranges) = ([[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]; RANGES_MAX], 1);
         let mut unanswered = 0;
         for _ in 0..PROMPTS_MAX {
             for (number, place) in plan.pages() {
                 let is_in = |range: &[u8; 8]| {
-                    let word = |at: usize| u32::from_le_bytes([range[at], range[at + 1], range[at + 2], range[at + 3]]);
-                    word(0) <= number && number <= word(4)
+                    let both = u64::from_le_bytes(*range);
+                    both as u32 <= number && number <= (both >> 32) as u32
                 };
                 if wanted.iter().take(ranges).any(is_in) {
                     self.page(number, place, transfer, bank, wire);
@@ -107,7 +106,7 @@ impl Sender {
     /// Sends the frame whose payload stands in its place.
     fn frame(&mut self, kind: u8, transfer: u32, number: u32, payload: usize, wire: &mut dyn Wire) {
         let size = frame::write(&mut self.whole, kind, transfer, number, payload, &mut self.out);
-        wire.write(&self.out[..size]);
+        wire.write(self.out.get(..size).unwrap_or_default());
     }
 
     /// Waits for a frame of the host's.
@@ -116,9 +115,9 @@ impl Sender {
         let mut reader = Reader::NEW;
         for _ in 0..READ_MAX {
             if let Read::Body(size) = reader.take(wire.read()?, &mut self.whole)
-                && Frame::of(&self.whole[..size]).is_some_and(|frame| frame.transfer == transfer)
+                && Frame::of(self.whole.get(..size)?).is_some_and(|frame| frame.transfer == transfer)
             {
-                return Frame::of(&self.whole[..size]);
+                return Frame::of(self.whole.get(..size)?);
             }
         }
         None

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::values::{
-    After, Clean, Die, Dump, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Value,
-    Watchdog, YES_OR_NO,
+    After, Clean, Die, Dump, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail,
+    Value, Watchdog, YES_OR_NO,
 };
 
 /// One option of the table.
