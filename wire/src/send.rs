@@ -7,7 +7,7 @@ use ring::format::{LINE_SIZE, domain};
 use ring::line::{Line, LineSeed};
 
 /// Prompts in a row that nobody answers before the target goes its way.
-pub const UNANSWERED_MAX: u32 = 4;
+pub const UNANSWERED_MAX: u32 = 6;
 /// Prompts in all.
 pub const PROMPTS_MAX: u32 = 64;
 /// Ranges of pages in a request.
