@@ -212,6 +212,29 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         let sequences = self.sequences();
         Items { ring: *self, sequence: sequences.start.max(sequence), end: sequences.end, walk: None }
     }
+    /// The same, of one sub-buffer.
+    #[must_use]
+    pub fn items_of(&self, sequence: u64) -> Items<'a, C> {
+        Items { end: self.sequences().end.min(sequence.saturating_add(1)), ..self.items_from(sequence) }
+    }
+    /// A sub-buffer's bytes; `None` where the bank does not hold it.
+    #[must_use]
+    pub fn bytes_of(&self, sequence: u64) -> Option<&'a [u8; SUBBUF_SIZE as usize]> {
+        Some(self.subbuf(sequence)?.bytes)
+    }
+    /// Where the events of a sub-buffer end, in bytes, if it holds nothing but events that verify, from its first word on,
+    /// under its own tag and time: such a one can be handed on as it is.
+    #[must_use]
+    pub fn whole(&self, sequence: u64) -> Option<u32> {
+        let subbuf = self.subbuf(sequence)?;
+        subbuf.tag.filter(|tag| tag.time_ns == subbuf.u64(SUBBUF_TIME))?;
+        let mut word = FIRST_WORD;
+        while let Some(event) = self.verifies(&subbuf, word) {
+            word = event.end(word);
+        }
+        let is_all = subbuf.frame(word) == Frame::End && word >= subbuf.commit_end && word > FIRST_WORD;
+        (is_all && self.search(&subbuf, word + 1).is_none()).then_some(4 * word)
+    }
     /// The events of this core, in the order in which they were written; without those that were discarded.
     pub fn events(&self) -> impl Iterator<Item = Recovered<'a>> + use<'a, C> {
         self.items().filter_map(|item| match item {

@@ -151,11 +151,19 @@ pub fn descriptions(schema: &[u8]) -> impl Iterator<Item = Description<'_>> {
 }
 
 impl<'s> Description<'s> {
+    /// The names of its fields with their types, in the order in which they are stored.
+    pub fn fields(&self) -> impl Iterator<Item = (&'s str, &'s str)> + use<'s> {
+        self.fields.split(' ').filter(|field| !field.is_empty()).map_while(|field| field.split_once(':'))
+    }
+    /// How a person reads it: text with `{field}` in it.
+    #[must_use]
+    pub fn print(&self) -> &'s str {
+        self.format
+    }
     /// The values of an event's fields, with their names; ends where the bytes end.
     pub fn values<'f>(&self, bytes: &'f [u8]) -> impl Iterator<Item = (&'s str, Value<'f>)> + use<'s, 'f> {
         let mut rest = bytes;
-        self.fields.split(' ').filter(|f| !f.is_empty()).map_while(move |field| {
-            let (name, kind) = field.split_once(':')?;
+        self.fields().map_while(move |(name, kind)| {
             let value = match kind {
                 "u32" => Value::Unsigned(u64::from(u32::from_le_bytes(take(&mut rest)?))),
                 "i32" => Value::Signed(i64::from(i32::from_le_bytes(take(&mut rest)?))),

@@ -52,6 +52,10 @@ pub(crate) struct Boot {
     #[arg(long, value_parser = qemu::parse_size)]
     memory: Option<u64>,
 
+    /// Keeps RAM in this file, which `afterglow show` reads; a file that is there is what RAM holds at the start
+    #[arg(long, value_name = "FILE")]
+    ram: Option<PathBuf>,
+
     /// The kernel's command line
     #[arg(long, default_value = "", env = "AFTERGLOW_APPEND", hide_env_values = true, allow_hyphen_values = true)]
     append: String,
@@ -141,6 +145,10 @@ impl Boot {
         };
         if self.gdb {
             machine = machine.extra(["-S", "-gdb", &format!("tcp:{DEBUGGER}")]);
+        }
+        if let Some(path) = &self.ram {
+            let ram = machine.keep_ram(path)?;
+            machine = machine.ram(&ram);
         }
         Ok(machine.extra(&self.extra))
     }

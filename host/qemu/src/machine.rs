@@ -257,6 +257,14 @@ impl Machine {
         Ok(Arc::new(Ram::new(self.board.ram_base(), self.memory)?))
     }
 
+    /// The same in a file that stays when everything has ended, and is found again.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made, or is of another size.
+    pub fn keep_ram(&self, path: &Path) -> Result<Arc<Ram>> {
+        Ok(Arc::new(Ram::kept(path, self.board.ram_base(), self.memory)?))
+    }
+
     /// [`Running::qmp`] works.
     #[must_use]
     pub fn qmp(mut self) -> Self {
