@@ -1,6 +1,7 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
 mod boot;
+mod capture;
 mod completions;
 mod crash_loop;
 mod extract;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Capture(capture::Capture),
     Completions(completions::Completions),
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     };
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
+        Command::Capture(capture) => capture.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
