@@ -90,7 +90,11 @@ const start = async () => {
   document.documentElement.dataset.ready = built.map(({ data }) => data.n).join(" ");
   // For tests and bug reports: #check does what a person does and says what came of it, #look=FROM,TO zooms (microseconds).
   const [, check, look] = location.hash.match(/^#(check)|^#look=([\d.,]+)/) ?? [];
-  if (check && built.length) document.body.append(make("pre", { id: "check", textContent: JSON.stringify(selfCheck(built[0])) }));
+  if (check && built.length) {
+    const result = selfCheck(built[0]);
+    console.log(`check: ${result.events} events ready in ${result.ready} ms, slowest frame ${result.frame} ms, search ${result.searched} ms`);
+    document.body.append(make("pre", { id: "check", textContent: JSON.stringify(result) }));
+  }
   if (look && built.length) {
     const [from, to] = look.split(",").map((us) => Number(us) * 1000 - Number(built[0].data.base));
     built[0].timeline.show(from, to);

@@ -21,6 +21,7 @@ class Timeline {
   resize() {
     const scale = devicePixelRatio || 1;
     this.width = this.element.clientWidth;
+    this.counts = null;
     this.height = this.data.lanes.length * LANE + AXIS;
     for (const [canvas, height] of [[this.canvas, this.height], [this.overview, OVERVIEW]]) {
       canvas.width = this.width * scale;
@@ -197,7 +198,7 @@ class Timeline {
       const x = this.x(panic.at);
       if (x >= LABEL) {
         context.fillRect(x - 0.75, 0, 1.5, this.height - AXIS);
-        context.fillText("panic", x + 4, panic.core * LANE + 11);
+        this.label(context, "panic", x, panic.core * LANE + 11);
       }
     }
     for (const stop of stops) {
@@ -206,15 +207,14 @@ class Timeline {
       context.strokeStyle = this.colours.ink;
       context.strokeRect(x - 3.5, y - 3.5, 7, 7);
       context.fillStyle = this.colours.ink;
-      context.fillText("stopped", x + 7, y + 4);
+      this.label(context, "stopped", x + 3, y + 4);
     }
   }
 
-  drawOverview() {
-    const context = this.overview.getContext("2d"), { lanes } = this.data;
-    context.clearRect(0, 0, this.width, OVERVIEW);
+  // How many items each pixel of the whole holds; it changes with the width only.
+  overviewCounts() {
     const counts = new Float64Array(this.width);
-    for (const lane of lanes) {
+    for (const lane of this.data.lanes) {
       let from = 0;
       for (let x = LABEL; x < this.width; x++) {
         const to = lowerBound(lane.times, this.time(x + 1, this.full), from);
@@ -222,6 +222,21 @@ class Timeline {
         from = to;
       }
     }
+    return counts;
+  }
+
+  // Beside a mark: to its left where there is no room to its right.
+  label(context, text, x, y) {
+    const left = x + 50 > this.width;
+    context.textAlign = left ? "right" : "left";
+    context.fillText(text, left ? x - 8 : x + 4, y);
+    context.textAlign = "left";
+  }
+
+  drawOverview() {
+    const context = this.overview.getContext("2d"), { lanes } = this.data;
+    context.clearRect(0, 0, this.width, OVERVIEW);
+    const counts = (this.counts ??= this.overviewCounts());
     const most = Math.log2(1 + counts.reduce((a, b) => Math.max(a, b), 1));
     context.fillStyle = this.colours.density;
     for (let x = LABEL; x < this.width; x++) {
