@@ -7,6 +7,7 @@ mod crash_loop;
 mod extract;
 mod inputs;
 mod mutants;
+mod report;
 mod show;
 mod size;
 mod stop_matrix;
@@ -37,6 +38,7 @@ enum Command {
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
+    Report(report::Report),
     Show(show::Show),
     Size(size::Size),
     StopMatrix(stop_matrix::StopMatrix),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),
         Command::StopMatrix(matrix) => matrix.run(),
