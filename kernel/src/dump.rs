@@ -194,8 +194,15 @@ impl core::fmt::Display for Registers<'_> {
     }
 }
 
+/// What an exception's syndrome means.
+#[must_use]
+pub fn syndrome(esr: u64) -> impl core::fmt::Display {
+    Syndrome::decode(esr)
+}
+
 /// What PSTATE masks: its letters D, A, I and F, large where it does; and ALLINT (FEAT_NMI) if it is set.
-struct Masks(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct Masks(pub u64);
 
 impl core::fmt::Display for Masks {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> Result {
@@ -380,6 +387,18 @@ fn work_run<C: Crc32c>(ring: &CoreRing<'_, C>) -> Option<Run> {
     run
 }
 
+/// What Linux writes above the events, behind their number.
+const TRACE_HEAD: &str = "\
+#
+#                                _-----=> irqs-off
+#                               / _----=> need-resched
+#                              | / _---=> hardirq/nmi
+#                              || / _--=> events interrupted
+#                              ||| /     delay
+#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION
+#              | |         |   ||||      |         |
+";
+
 /// The merged events, as Linux's `trace` file shows them.
 fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &[u8], out: &mut impl Write) -> Result {
     let Summary { attempted, recovered: total, .. } = *summary;
@@ -388,17 +407,9 @@ fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &
         Tail::Last(n) => total.saturating_sub(n),
         Tail::All => 0,
     };
-    writeln!(out, "# tracer: nop")?;
-    writeln!(out, "#")?;
-    writeln!(out, "# entries-in-buffer/entries-written: {total}/{attempted}   #P:{}", bank.geometry().cores)?;
-    writeln!(out, "#")?;
-    writeln!(out, "#                                _-----=> irqs-off")?;
-    writeln!(out, "#                               / _----=> need-resched")?;
-    writeln!(out, "#                              | / _---=> hardirq/nmi")?;
-    writeln!(out, "#                              || / _--=> events interrupted")?;
-    writeln!(out, "#                              ||| /     delay")?;
-    writeln!(out, "#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION")?;
-    writeln!(out, "#              | |         |   ||||      |         |")?;
+    let cores = bank.geometry().cores;
+    writeln!(out, "# tracer: nop\n#\n# entries-in-buffer/entries-written: {total}/{attempted}   #P:{cores}")?;
+    out.write_str(TRACE_HEAD)?;
     if skip > 0 {
         writeln!(out, "# ({skip} older entries are not shown: tail=all shows them)")?;
     }
@@ -410,21 +421,27 @@ fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &
     Ok(())
 }
 
+/// An event's context as Linux shows it, a letter each: interrupts off; in a handler, in an NMI; events interrupted.
+#[must_use]
+pub fn context(flags: u8, nesting: u8) -> [u8; 3] {
+    let has = |flag: u8| flags & flag != 0;
+    let irqs = if has(events::context::IRQS_OFF) { b'd' } else { b'.' };
+    let handler = match (has(events::context::NMI), has(events::context::HARD_IRQ)) {
+        (true, true) => b'Z',
+        (true, false) => b'z',
+        (false, true) => b'h',
+        (false, false) => b'.',
+    };
+    [irqs, handler, if nesting == 0 { b'.' } else { b'0' + nesting.min(9) }]
+}
+
 /// One event.
 fn line(event: &Recovered<'_>, schema: &[u8], out: &mut impl Write) -> Result {
-    let has = |flag: u8| event.flags & flag != 0;
-    let irqs = if has(events::context::IRQS_OFF) { 'd' } else { '.' };
-    let context = match (has(events::context::NMI), has(events::context::HARD_IRQ)) {
-        (true, true) => 'Z',
-        (true, false) => 'z',
-        (false, true) => 'h',
-        (false, false) => '.',
-    };
-    let nesting = if event.nesting == 0 { '.' } else { char::from(b'0' + event.nesting.min(9)) };
+    let [irqs, handler, nesting] = context(event.flags, event.nesting).map(char::from);
     let uncertain = if event.time_is_certain { ' ' } else { '?' };
     write!(
         out,
-        "{:>16}-{:<7} [{:03}] {irqs}.{context}{nesting} {}{uncertain}: ",
+        "{:>16}-{:<7} [{:03}] {irqs}.{handler}{nesting} {}{uncertain}: ",
         task(event.pid),
         event.pid,
         event.core,

@@ -8,7 +8,7 @@
 //! A time is called certain only where all that it is made of verifies: the tag and every event since, or an absolute
 //! record, whose upper five bits come from the last time that was certain.
 
-use crate::check::{Crc32c, seed, sequence_of};
+use crate::check::{Crc32c, seed};
 use crate::event::{Frame, Framed, TIME_BITS, Time};
 use crate::format::{Geometry, domain, tail_line};
 use crate::line::{Line, LineSeed};
@@ -212,6 +212,29 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
         let sequences = self.sequences();
         Items { ring: *self, sequence: sequences.start.max(sequence), end: sequences.end, walk: None }
     }
+    /// The same, of one sub-buffer.
+    #[must_use]
+    pub fn items_of(&self, sequence: u64) -> Items<'a, C> {
+        Items { end: self.sequences().end.min(sequence.saturating_add(1)), ..self.items_from(sequence) }
+    }
+    /// A sub-buffer's bytes; `None` where the bank does not hold it.
+    #[must_use]
+    pub fn bytes_of(&self, sequence: u64) -> Option<&'a [u8; SUBBUF_SIZE as usize]> {
+        Some(self.subbuf(sequence)?.bytes)
+    }
+    /// Where the events of a sub-buffer end, in bytes, if it holds nothing but events that verify, from its first word on,
+    /// under its own tag and time: such a one can be handed on as it is.
+    #[must_use]
+    pub fn whole(&self, sequence: u64) -> Option<u32> {
+        let subbuf = self.subbuf(sequence)?;
+        subbuf.tag.filter(|tag| tag.time_ns == subbuf.u64(SUBBUF_TIME))?;
+        let mut word = FIRST_WORD;
+        while let Some(event) = self.verifies(&subbuf, word) {
+            word = event.end(word);
+        }
+        let is_all = subbuf.frame(word) == Frame::End && word >= subbuf.commit_end && word > FIRST_WORD;
+        (is_all && self.search(&subbuf, word + 1).is_none()).then_some(4 * word)
+    }
     /// The events of this core, in the order in which they were written; without those that were discarded.
     pub fn events(&self) -> impl Iterator<Item = Recovered<'a>> + use<'a, C> {
         self.items().filter_map(|item| match item {
@@ -291,8 +314,8 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     fn implied(&self, place: u64) -> Option<u64> {
         let subbuf = self.subbuf(place)?;
         let Frame::Event(event) = subbuf.frame(FIRST_WORD) else { return None };
-        let (bytes, check) = subbuf.checked(FIRST_WORD, &event)?;
-        let sequence = u64::from(sequence_of(self.seed, FIRST_WORD, bytes, check));
+        let before = Search::new(subbuf.words, self.crc, FIRST_WORD).before(FIRST_WORD, event.end(FIRST_WORD));
+        let sequence = u64::from(sequence_before(before, self.seed, FIRST_WORD));
         if sequence % self.geometry.ring() != place {
             return None;
         }

@@ -141,8 +141,13 @@ impl Header {
 /// Looks at a region of any content.
 #[must_use]
 pub fn inspect(region: &[u8]) -> Found {
-    let size = region.len() as u64;
-    if size < REGION_SIZE_MIN {
+    inspect_part(region, region.len() as u64)
+}
+
+/// The same of a region of `size` bytes of which only the first ones are at hand.
+#[must_use]
+pub fn inspect_part(region: &[u8], size: u64) -> Found {
+    if size < REGION_SIZE_MIN || region.len() < HEADER_SIZE as usize {
         return Found::Cold { filled_with: None };
     }
     let line = |number| newer(region, size, number);

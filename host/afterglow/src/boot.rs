@@ -52,6 +52,10 @@ pub(crate) struct Boot {
     #[arg(long, value_parser = qemu::parse_size)]
     memory: Option<u64>,
 
+    /// Keeps RAM in this file, which `afterglow show` reads; a file that is there is what RAM holds at the start
+    #[arg(long, value_name = "FILE")]
+    ram: Option<PathBuf>,
+
     /// The kernel's command line
     #[arg(long, default_value = "", env = "AFTERGLOW_APPEND", hide_env_values = true, allow_hyphen_values = true)]
     append: String,
@@ -79,6 +83,10 @@ pub(crate) struct Boot {
     /// Counts instructions instead of time, each 2^N ns: every run is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
+
+    /// Where the serial line goes, as QEMU's -serial takes it: pty to talk to the kernel (QEMU says which), unix:PATH
+    #[arg(long, value_name = "WHERE", default_value = "stdio")]
+    serial: String,
 
     /// Leaves addresses as they are, without the functions and lines that they are of
     #[arg(long)]
@@ -124,7 +132,8 @@ impl Boot {
             BoardName::Virt => Board::Virt,
             BoardName::Raspi4b => Board::Raspi4b,
         };
-        let mut machine = Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append);
+        let mut machine =
+            Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append).serial(&self.serial);
         machine = machine.cpu(&self.cpu).smp(self.smp).gic(self.gic).el2(self.el2).secure(self.secure);
         if let Some(memory) = self.memory {
             machine = machine.memory(memory);
@@ -141,6 +150,10 @@ impl Boot {
         };
         if self.gdb {
             machine = machine.extra(["-S", "-gdb", &format!("tcp:{DEBUGGER}")]);
+        }
+        if let Some(path) = &self.ram {
+            let ram = machine.keep_ram(path)?;
+            machine = machine.ram(&ram);
         }
         Ok(machine.extra(&self.extra))
     }

@@ -1,21 +1,28 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
 mod boot;
+mod capture;
+mod completions;
 mod crash_loop;
+mod extract;
+mod inputs;
 mod mutants;
+mod report;
+mod show;
 mod size;
 mod stop_matrix;
+mod style;
 mod symbols;
 mod terminal;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The exit status of a failure of this command itself, which no guest uses.
 const OWN_FAILURE: u8 = 125;
 
-/// A flight recorder for arm64: boots the test kernel, and looks at what survived.
+/// A flight recorder for arm64: boots the test kernel, and looks at what survived a crash.
 #[derive(Debug, Parser)]
 #[command(name = "afterglow", version, arg_required_else_help = true)]
 struct Cli {
@@ -26,8 +33,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Capture(capture::Capture),
+    Completions(completions::Completions),
+    Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
+    Report(report::Report),
+    Show(show::Show),
     Size(size::Size),
     StopMatrix(stop_matrix::StopMatrix),
     Symbols(symbols::Symbolise),
@@ -44,8 +56,13 @@ fn main() -> ExitCode {
     };
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
+        Command::Capture(capture) => capture.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Report(report) => report.run(),
+        Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),
         Command::StopMatrix(matrix) => matrix.run(),
         Command::Symbols(symbolise) => symbolise.run(),

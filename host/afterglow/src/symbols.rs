@@ -92,37 +92,70 @@ impl Symbols {
         (!places.is_empty()).then_some(places)
     }
 
-    /// A line for an address, and one more for each function that was inlined there. `call`: it is where a call returns
-    /// to, so the call itself is just before it.
-    fn describe(&self, address: u64, call: bool, out: &mut String) {
+    /// Its build id, in hexadecimal.
+    pub(crate) fn build(&self) -> &str {
+        &self.build
+    }
+
+    /// Whether this is the kernel of a build id, whose last zeros may be missing.
+    pub(crate) fn is_of(&self, build: &str) -> bool {
+        !self.build.is_empty() && self.build.trim_end_matches('0') == build.trim_end_matches('0')
+    }
+
+    /// The functions at an address, the innermost inlined one first. `call`: it is where a call returns to, so the call itself
+    /// is just before it. Empty if it is not in the kernel's code.
+    pub(crate) fn describe(&self, address: u64, call: bool) -> Vec<Place> {
         if !self.text.contains(&address) {
-            return line(out, address, "not in the kernel's code");
+            return Vec::new();
         }
-        let place = if call { address - 1 } else { address };
-        let mut names = Vec::new();
-        if let Ok(mut frames) = self.loader.find_frames(place) {
+        let address = if call { address - 1 } else { address };
+        let mut places = Vec::new();
+        if let Ok(mut frames) = self.loader.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
                 let name = frame.function.as_ref().and_then(|name| name.demangle().ok().map(|name| name.into_owned()));
-                let at = frame.location.and_then(|at| Some((at.file?.to_owned(), at.line.unwrap_or(0))));
-                names.push((name.unwrap_or_else(|| "?".into()), at));
+                let at = frame.location.and_then(|at| Some(format!("{}:{}", short(at.file?), at.line.unwrap_or(0))));
+                places.push(Place::of(name.unwrap_or_else(|| "?".into()), at));
             }
         }
-        if names.is_empty() {
-            let symbol = self.loader.find_symbol(place).map(|name| addr2line::demangle_auto(name.into(), None));
-            return line(out, address, symbol.as_deref().unwrap_or("?"));
+        if places.is_empty() {
+            let symbol = self.loader.find_symbol(address).map(|name| addr2line::demangle_auto(name.into(), None));
+            places.push(Place::of(symbol.map_or_else(|| "?".into(), |name| name.into_owned()), None));
         }
-        for (depth, (name, at)) in names.iter().enumerate() {
-            let name = name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16).map_or(&**name, |(name, _)| name);
-            let mut text = name.to_owned();
-            if let Some((file, number)) = at {
-                // Writing to a String does not fail.
-                let _ = write!(text, " at {}:{number}", short(file));
-            }
-            if depth + 1 < names.len() {
-                text.push_str(" (inlined)");
-            }
-            line(out, address, &text);
+        places
+    }
+
+    /// A line for an address, and one more for each function that was inlined there.
+    fn show(&self, address: u64, call: bool, out: &mut String) {
+        let places = self.describe(address, call);
+        if places.is_empty() {
+            line(out, address, "not in the kernel's code");
         }
+        for (depth, place) in places.iter().enumerate() {
+            let inlined = if depth + 1 < places.len() { " (inlined)" } else { "" };
+            line(out, address, &format!("{place}{inlined}"));
+        }
+    }
+}
+
+/// A function, and where in the sources. Names come from a file; they too reach a terminal as text only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    function: String,
+    at: Option<String>,
+}
+
+impl Place {
+    fn of(name: String, at: Option<String>) -> Self {
+        let name = name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16).map_or(&*name, |(name, _)| name);
+        let plain = |text: &str| Filter::default().pass(text.as_bytes());
+        Self { function: plain(name), at: at.as_deref().map(plain) }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.function)?;
+        self.at.as_ref().map_or(Ok(()), |at| write!(f, " at {at}"))
     }
 }
 
@@ -197,7 +230,7 @@ impl Annotator {
             return;
         }
         for (address, call) in addresses(line) {
-            symbols.describe(address, call, out);
+            symbols.show(address, call, out);
         }
     }
 }

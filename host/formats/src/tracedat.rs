@@ -67,7 +67,7 @@ fn start_behind(bytes: u64, size: usize) -> u64 {
 fn trailer(trace: &dyn Trace) -> usize {
     match trace.about().origin {
         Origin::Afterglow { .. } => 4,
-        Origin::Linux { .. } => 0,
+        Origin::Linux { .. } | Origin::Listing => 0,
     }
 }
 
@@ -86,6 +86,7 @@ fn head(trace: &dyn Trace, forms: &Forms<'_>, loss: u16, size: usize, start: u64
     head.extend(match trace.about().origin {
         Origin::Afterglow { .. } => &b"afterglow\0"[..],
         Origin::Linux { .. } => b"linux\0",
+        Origin::Listing => b"listing\0",
     });
     files(&others, &mut head);
     head.extend(0u32.to_le_bytes()); // kernel symbols

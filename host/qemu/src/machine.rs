@@ -103,6 +103,7 @@ pub struct Machine {
     kernel: Kernel,
     tree: Tree,
     append: String,
+    serial: String,
     pub(crate) ram: Option<Arc<Ram>>,
     pub(crate) qmp: bool,
     pub(crate) losing: Option<Options>,
@@ -127,6 +128,7 @@ impl Machine {
             kernel: Kernel::None,
             tree: Tree::Boards,
             append: String::new(),
+            serial: "stdio".into(),
             ram: None,
             qmp: false,
             losing: None,
@@ -242,6 +244,13 @@ impl Machine {
         self
     }
 
+    /// Where the serial line goes instead of [`Outcome::console`]: what QEMU's `-serial` takes, `pty` or `unix:PATH`.
+    #[must_use]
+    pub fn serial(mut self, to: impl Into<String>) -> Self {
+        self.serial = to.into();
+        self
+    }
+
     /// RAM that others may look at, from [`Machine::make_ram`]; it must be as large as the machine's memory.
     #[must_use]
     pub fn ram(mut self, ram: &Arc<Ram>) -> Self {
@@ -255,6 +264,14 @@ impl Machine {
     /// There is no room for a file.
     pub fn make_ram(&self) -> Result<Arc<Ram>> {
         Ok(Arc::new(Ram::new(self.board.ram_base(), self.memory)?))
+    }
+
+    /// The same in a file that stays when everything has ended, and is found again.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made, or is of another size.
+    pub fn keep_ram(&self, path: &Path) -> Result<Arc<Ram>> {
+        Ok(Arc::new(Ram::kept(path, self.board.ram_base(), self.memory)?))
     }
 
     /// [`Running::qmp`] works.
@@ -358,7 +375,7 @@ impl Machine {
                 add(&["-accel", "tcg,thread=single", "-icount", &format!("shift={shift},sleep=off")]);
             }
         }
-        add(&["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"]);
+        add(&["-display", "none", "-monitor", "none", "-serial", &self.serial, "-nic", "none"]);
         add(&["-semihosting-config", "enable=on,target=native"]);
         self.add_kernel(&mut arguments, run)?;
         match &self.tree {

@@ -14,7 +14,8 @@ pub struct Ram {
     file: File,
     base: u64,
     size: u64,
-    _directory: TempDir,
+    /// Where it is, if it goes with us.
+    _directory: Option<TempDir>,
 }
 
 impl Ram {
@@ -30,7 +31,24 @@ impl Ram {
         let path = directory.path().join("ram");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).context(advice)?;
         file.set_len(size).context(advice)?;
-        Ok(Self { path, file, base, size, _directory: directory })
+        Ok(Self { path, file, base, size, _directory: Some(directory) })
+    }
+
+    /// The same in a file that stays: made if it is not there, else as large as it must be.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made, or is of another size.
+    pub(crate) fn kept(path: &Path, base: u64, size: u64) -> Result<Self> {
+        let name = || format!("the machine's RAM in {}", path.display());
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(name)?;
+        let there = file.metadata().with_context(name)?.len();
+        if there != 0 && there != size {
+            bail!("{} is {there} bytes, and must be {size}: another file, or --memory", path.display());
+        }
+        file.set_len(size).with_context(name)?;
+        let path = path.canonicalize().with_context(name)?;
+        Ok(Self { path, file, base, size, _directory: None })
     }
 
     /// Copies out what the guest would read from `address` on, if it had no cache.

@@ -18,6 +18,8 @@ pub enum Origin {
         /// The layout in words, as "6.12" or "6.15 to 7.3".
         layout: String,
     },
+    /// A listing of events as text.
+    Listing,
 }
 
 /// How it ended.
