@@ -43,8 +43,13 @@ impl Ascii {
     }
 }
 
-/// Text that nobody vouches for, behind what is there, escaped as everywhere in this project: printable ASCII, `\\`, `\t`,
-/// `\n`, `\xNN`.
+/// Text that nobody vouches for, escaped as everywhere in this project: printable ASCII, `\\`, `\t`, `\n`, `\xNN`.
+pub(crate) fn escaped(text: &[u8], out: &mut String) {
+    out.clear();
+    push_escaped(text, out);
+}
+
+/// The same behind what is there.
 pub(crate) fn push_escaped(text: &[u8], out: &mut String) {
     let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) && *byte != b'\\';
     let mut rest = text;
@@ -77,7 +82,7 @@ mod tests {
     fn runs_are_escaped_as_single_bytes_are() {
         let all: Vec<u8> = (0..=255).chain(*b"abc\\\\\x1b[2J\xff\xfeend").collect();
         let mut out = String::new();
-        push_escaped(&all, &mut out);
+        escaped(&all, &mut out);
         assert_eq!(out, ring::escape::Escaped(&all).to_string());
     }
 }

@@ -1,87 +1,87 @@
-//! CSV with a heading, a row for each event and each loss in the order of time. Printable ASCII; texts that a spreadsheet
-//! would take for a formula have a `'` before them.
+//! CSV: a row for each event and each loss, in the order of time, for spreadsheets and scripts.
 //!
-//! | column | what |
-//! |---|---|
-//! | `time_s` | seconds with nine places; `time_is_certain` says whether it follows from records that verify |
-//! | `core`, `kind` | `event`, or which loss |
-//! | `name`, `id`, `pid`, `flags` | of an event |
-//! | `text` | what it says; of a loss what is lost |
-//! | `events` | of a loss: how many, if that is known |
+//! Columns: time in seconds, core, kind (`event` or what kind of loss), name, pid, context, text, fields as `name=value; ...`.
+//! No cell is a formula: before a text that a spreadsheet would take for one stands a `'`.
 
-use std::borrow::Cow;
+use crate::ascii::Ascii;
+use std::fmt::Write as _;
 use std::io::{self, Write};
-use trace::{Item, Trace, merged};
+use trace::{Event, Item, Loss, Trace, merged};
+
+const COLUMNS: [&str; 8] = ["time", "core", "kind", "name", "pid", "context", "text", "fields"];
 
 /// Writes all of a trace.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write(trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
-    let mut rows = csv::Writer::from_writer(out);
-    let columns = ["time_s", "time_is_certain", "core", "kind", "name", "id", "pid", "flags", "text", "events"];
-    rows.write_record(columns)?;
-    let mut text = String::new();
+    let mut csv = csv::WriterBuilder::new().buffer_capacity(1 << 18).from_writer(out);
+    csv.write_record(COLUMNS)?;
+    let mut row = Row::default();
     for item in merged(trace) {
-        let time = item.time_ns();
-        let time = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
-        let core = item.core().to_string();
-        text.clear();
+        row.cells.iter_mut().for_each(|cell| cell.0.clear());
         match item {
-            Item::Event(event) => {
-                // A String takes everything.
-                let _ = trace.text(&event, &mut text);
-                let flags = trace.context(&event);
-                rows.write_record([
-                    time.as_str(),
-                    if event.time_is_certain { "yes" } else { "no" },
-                    &core,
-                    "event",
-                    trace.name(event.id),
-                    &event.id.to_string(),
-                    &event.pid.to_string(),
-                    &harmless(&String::from_utf8_lossy(&flags)),
-                    &harmless(&text),
-                    "",
-                ])?;
-            }
-            Item::Loss(loss) => {
-                let events = loss.events.map(|events| events.to_string()).unwrap_or_default();
-                rows.write_record([
-                    time.as_str(),
-                    "yes",
-                    &core,
-                    loss.kind.name(),
-                    "",
-                    "",
-                    "",
-                    "",
-                    &harmless(&loss.what),
-                    &events,
-                ])?;
-            }
+            Item::Event(event) => row.event(trace, &event),
+            Item::Loss(loss) => row.loss(&loss),
         }
+        .map_err(io::Error::other)?;
+        row.cells.iter_mut().skip(3).for_each(defuse);
+        csv.write_record(row.cells.iter().map(|cell| &cell.0))?;
     }
-    rows.flush()
+    csv.flush()
 }
 
-/// A text that no spreadsheet computes.
-fn harmless(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@']) {
-        true => Cow::Owned(format!("'{text}")),
-        false => Cow::Borrowed(text),
+/// The cells of a row, which are used again for the next.
+#[derive(Default)]
+struct Row {
+    cells: [Ascii; COLUMNS.len()],
+}
+
+impl Row {
+    fn event(&mut self, trace: &dyn Trace, event: &Event<'_>) -> std::fmt::Result {
+        let [time, core, kind, name, pid, context, text, fields] = &mut self.cells;
+        seconds(event.time_ns, time);
+        core.number(event.core.into(), 1, b'0');
+        kind.raw(b"event");
+        name.raw(trace.name(event.id).as_bytes());
+        write!(pid, "{}", event.pid)?;
+        context.raw(trace.context(event).trim_ascii());
+        trace.text(event, text)?;
+        let Some(format) = trace.schema().get(event.id) else {
+            return write!(fields, "id={}", event.id);
+        };
+        for field in &format.fields {
+            if let Some(value) = field.value(event.payload) {
+                fields.raw(if fields.0.is_empty() { b"" } else { b"; " });
+                write!(fields, "{}={value}", field.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn loss(&mut self, loss: &Loss<'_>) -> std::fmt::Result {
+        let [time, core, kind, name, _, _, text, fields] = &mut self.cells;
+        seconds(loss.time_ns, time);
+        core.number(loss.core.into(), 1, b'0');
+        kind.raw(loss.kind.name().as_bytes());
+        name.raw(b"loss");
+        text.raw(loss.what.as_bytes());
+        loss.events.map_or(Ok(()), |events| write!(fields, "events={events}"))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Nanoseconds as seconds, none of them lost.
+fn seconds(time_ns: u64, cell: &mut Ascii) {
+    cell.number(time_ns / 1_000_000_000, 1, b'0');
+    cell.raw(b".");
+    cell.number(time_ns % 1_000_000_000, 9, b'0');
+}
 
-    #[test]
-    fn a_text_that_a_spreadsheet_would_compute_is_quoted() {
-        for formula in ["=cmd()", "+1", "-1", "@x"] {
-            assert_eq!(harmless(formula), format!("'{formula}"));
-        }
-        assert_eq!(harmless("1+1"), "1+1");
+/// What a spreadsheet would take for a formula is text. A number that is negative stays one.
+fn defuse(cell: &mut Ascii) {
+    let is_number = cell.0.len() > 1 && cell.0[1..].iter().all(u8::is_ascii_digit);
+    if matches!(cell.0.first(), Some(b'=' | b'+' | b'@' | b'\t' | b'\r')) || cell.0.first() == Some(&b'-') && !is_number
+    {
+        cell.0.insert(0, b'\'');
     }
 }

@@ -1,227 +1,220 @@
-//! JSON lines: a first one that says what the trace is about, then one for each event and each loss, in the order of time.
+//! JSON lines: a line about the trace, then one for each event and each loss, in the order of time.
 //!
 //! ```text
-//! {"about":{"title":"boot 7 panicked ...","boot":7,"end":"panic","panic":{...},"cores":[{"events":...,"stop":...},...]}}
-//! {"time_ns":312847000,"core":1,"name":"irq_entry","id":4097,"pid":2,"flags":"d.h..","nesting":0,"fields":{"intid":27,"pc":"0x40200000"}}
-//! {"time_ns":312848000,"core":1,"loss":"stale","events":null,"page":7,"bytes":[416,432],"what":"..."}
+//! {"about":{"title":"boot 7, panicked",...,"cores":[{"core":0,"counts":{"events":5,...},"stop":{...}},...]}}
+//! {"type":"event","time_ns":6264634123,"core":1,"name":"irq_entry","id":4097,...,"fields":{"intid":27,"pc":"0x40080000"},...}
+//! {"type":"loss","time_ns":6264634123,"core":1,"kind":"stale","events":null,"page":3,"bytes":[416,432],"what":"..."}
 //! ```
 //!
-//! Numbers are exact integers of up to 64 bits, more than a double holds: read them with a reader that keeps them. Hexadecimal
-//! fields and bytes are strings. ASCII only: other characters are `\uXXXX`; bytes that are no UTF-8 are shown as `\xNN`.
-//! A field that the event is too short for is null.
+//! Numbers are JSON integers of up to 64 bits: a reader that takes them for floating point loses digits beyond 2^53.
+//! Addresses are strings, `"0x..."`; bytes are strings of hexadecimal digits, all of them; texts are escaped as everywhere in
+//! this project, and then as JSON. A field that an event is too short for is `null`.
 
-use crate::ascii::{Ascii, push_escaped, push_hex};
-use serde_json::{Value as Json, json};
+use crate::ascii::{Ascii, escaped, push_hex};
+use crate::names;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::json;
+use std::collections::HashMap;
 use std::io::{self, Write};
-use trace::{About, Account, Counts, Event, Item, Loss, Origin, Panic, Stop, Trace, Value, merged};
-
-/// Bytes that are written at once.
-const FLUSH: usize = 1 << 18;
+use trace::{About, Counts, Event, Format, Item, Loss, Origin, Panic, Stop, Trace, Value, merged};
 
 /// Writes all of a trace.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write(trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
-    let mut buffer = Ascii(Vec::with_capacity(FLUSH + (1 << 14)));
-    let mut scratch = String::new();
-    let about = json!({ "about": about(trace) }).to_string();
-    ascii(&about, &mut buffer);
-    buffer.raw(b"\n");
+    let mut out = io::BufWriter::with_capacity(1 << 18, out);
+    line(&json!({ "about": about(trace) }), &mut out)?;
+    let names: HashMap<_, _> =
+        trace.schema().formats().iter().map(|format| (format.id, names::unique(format, |_| false))).collect();
+    let mut text = Ascii::default();
     for item in merged(trace) {
         match item {
-            Item::Event(event) => self::event(trace, &event, &mut scratch, &mut buffer),
-            Item::Loss(loss) => self::loss(&loss, &mut buffer),
-        }
-        if buffer.0.len() >= FLUSH {
-            out.write_all(&buffer.0)?;
-            buffer.0.clear();
-        }
-    }
-    out.write_all(&buffer.0)
-}
-
-/// JSON with every character beyond ASCII as `\uXXXX`; these stand in strings only.
-fn ascii(json: &str, out: &mut Ascii) {
-    for c in json.chars() {
-        match u8::try_from(c) {
-            Ok(byte @ b' '..=b'~') => out.raw(&[byte]),
-            _ => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    out.raw(format!("\\u{unit:04x}").as_bytes());
-                }
+            Item::Loss(loss) => line(&lost(&loss), &mut out)?,
+            Item::Event(event) => {
+                text.0.clear();
+                trace.text(&event, &mut text).map_err(io::Error::other)?;
+                let text = std::str::from_utf8(&text.0).unwrap_or("");
+                let format = trace.schema().get(event.id).map(|format| (format, &names[&event.id][..]));
+                line(&Line { name: trace.name(event.id), event, format, text }, &mut out)?;
             }
         }
     }
+    out.flush()
 }
 
-/// A string of JSON.
-fn string(text: &str, out: &mut Ascii) {
-    ascii(&Json::from(text).to_string(), out);
+fn line(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
-fn event(trace: &dyn Trace, event: &Event<'_>, scratch: &mut String, out: &mut Ascii) {
-    head(event.time_ns, event.core, out);
-    out.raw(b",\"name\":\"");
-    out.raw(trace.name(event.id).as_bytes());
-    out.raw(b"\",\"id\":");
-    out.number(u64::from(event.id), 1, b'0');
-    out.raw(b",\"pid\":");
-    signed(i64::from(event.pid), out);
-    out.raw(b",\"flags\":");
-    string(&String::from_utf8_lossy(&trace.context(event)), out);
-    out.raw(b",\"nesting\":");
-    out.number(u64::from(event.nesting), 1, b'0');
-    for (name, is_so) in [
-        ("time_is_uncertain", !event.time_is_certain),
-        ("beyond_commit", event.beyond_commit),
-        ("after_loss", event.after_loss),
-    ] {
-        if is_so {
-            out.raw(b",\"");
-            out.raw(name.as_bytes());
-            out.raw(b"\":true");
-        }
-    }
-    match trace.schema().get(event.id) {
-        None => {
-            out.raw(b",\"data\":\"");
-            scratch.clear();
-            push_hex(event.payload, scratch);
-            out.raw(scratch.as_bytes());
-            out.raw(b"\"");
-        }
-        Some(format) => {
-            out.raw(b",\"fields\":{");
-            for (number, field) in format.fields.iter().enumerate() {
-                out.raw(if number == 0 { b"\"" } else { b",\"" });
-                out.raw(field.name.as_bytes());
-                out.raw(b"\":");
-                value(field.value(event.payload), scratch, out);
-            }
-            out.raw(b"}");
-        }
-    }
-    // What Linux says of an event is more than its fields.
-    if matches!(trace.about().origin, Origin::Linux { .. }) {
-        scratch.clear();
-        // A String takes everything.
-        let _ = trace.text(event, scratch);
-        out.raw(b",\"text\":");
-        string(scratch, out);
-    }
-    out.raw(b"}\n");
+/// A number that is read in hexadecimal.
+fn hex(number: u64) -> String {
+    format!("{number:#x}")
 }
 
-fn value(value: Option<Value<'_>>, scratch: &mut String, out: &mut Ascii) {
-    match value {
-        None => out.raw(b"null"),
-        Some(Value::Unsigned(number)) => out.number(number, 1, b'0'),
-        Some(Value::Signed(number)) => signed(number, out),
-        Some(Value::Hex(number)) => out.raw(format!("\"{number:#x}\"").as_bytes()),
-        Some(Value::Text(text)) => match std::str::from_utf8(text) {
-            Ok(text) => string(text, out),
-            Err(_) => {
-                scratch.clear();
-                push_escaped(text, scratch);
-                string(scratch, out);
-            }
-        },
-        Some(Value::Bytes(bytes)) => {
-            scratch.clear();
-            push_hex(bytes, scratch);
-            out.raw(b"\"");
-            out.raw(scratch.as_bytes());
-            out.raw(b"\"");
-        }
-    }
+/// All that is known of the whole.
+fn about(trace: &dyn Trace) -> serde_json::Value {
+    let About { title, place, boot, boot_id, end, board, build_id, clock, panic, remarks, .. } = trace.about();
+    let origin = match &trace.about().origin {
+        Origin::Afterglow { version, bank } => json!({ "format": "afterglow", "version": version, "bank": bank }),
+        Origin::Listing => json!({ "format": "listing" }),
+        Origin::Linux { layout } => json!({ "format": "linux", "layout": layout }),
+    };
+    let cores = trace.about().cores.iter().zip(0..).map(|(core, number)| {
+        json!({
+            "core": number,
+            "pages": core.pages,
+            "counts": counts(trace.counts(number)),
+            "stop": core.stop.as_ref().map(stop),
+        })
+    });
+    json!({
+        "title": title,
+        "origin": origin,
+        "place": [place.start, place.end],
+        "boot": boot,
+        "boot_id": boot_id.map(|id| format!("{id:#010x}")),
+        "end": end.name(),
+        "board": board,
+        "build_id": build_id,
+        "clock": { "name": clock.name, "frequency_hz": clock.frequency_hz, "zero": clock.zero },
+        "panic": panic.as_ref().map(panicked),
+        "cores": cores.collect::<Vec<_>>(),
+        "remarks": remarks,
+    })
 }
 
-fn head(time_ns: u64, core: u32, out: &mut Ascii) {
-    out.raw(b"{\"time_ns\":");
-    out.number(time_ns, 1, b'0');
-    out.raw(b",\"core\":");
-    out.number(u64::from(core), 1, b'0');
+fn counts(counts: &Counts) -> serde_json::Value {
+    let account = counts.account.map(|account| {
+        json!({
+            "attempted": account.attempted,
+            "recovered": account.recovered,
+            "overwritten": account.overwritten,
+            "stale": account.stale,
+            "flipped": account.flipped,
+            "unfinished": account.unfinished,
+            "dropped": account.dropped(),
+            "is_final": account.is_final,
+            "beyond_commit": account.beyond_commit,
+            "uncertain_times": account.uncertain_times,
+        })
+    });
+    json!({
+        "events": counts.events,
+        "bytes": counts.bytes,
+        "first_ns": counts.times.map(|(first, _)| first),
+        "last_ns": counts.times.map(|(_, last)| last),
+        "losses": counts.losses,
+        "account": account,
+    })
 }
 
-fn signed(number: i64, out: &mut Ascii) {
-    if number < 0 {
-        out.raw(b"-");
-    }
-    out.number(number.unsigned_abs(), 1, b'0');
+fn stop(stop: &Stop) -> serde_json::Value {
+    let Stop { outcome, time_ns, means, pc, lr, sp, pstate, words } = stop;
+    json!({
+        "outcome": outcome, "time_ns": time_ns, "means": means, "pc": hex(*pc), "lr": hex(*lr), "sp": hex(*sp),
+        "pstate": hex(*pstate), "words": words,
+    })
 }
 
-fn loss(loss: &Loss<'_>, out: &mut Ascii) {
-    head(loss.time_ns, loss.core, out);
-    let rest = json!({
-        "loss": loss.kind.name(),
+fn panicked(panic: &Panic) -> serde_json::Value {
+    let Panic { core, time_ns, message, location, registers, fault_address, explained, backtrace, nested } = panic;
+    let nested = nested.iter().map(|nested| {
+        json!({
+            "core": nested.core, "step": nested.step, "message": nested.message, "location": nested.location,
+            "pc": hex(nested.pc),
+        })
+    });
+    json!({
+        "core": core,
+        "time_ns": time_ns,
+        "message": message,
+        "location": location,
+        "registers": registers.as_ref().map(|registers| registers.iter().map(|value| hex(*value)).collect::<Vec<_>>()),
+        "fault_address": hex(*fault_address),
+        "explained": explained,
+        "backtrace": backtrace.iter().map(|pc| hex(*pc)).collect::<Vec<_>>(),
+        "nested": nested.collect::<Vec<_>>(),
+    })
+}
+
+fn lost(loss: &Loss<'_>) -> serde_json::Value {
+    json!({
+        "type": "loss",
+        "time_ns": loss.time_ns,
+        "core": loss.core,
+        "kind": loss.kind.name(),
         "events": loss.events,
         "page": loss.page,
         "bytes": [loss.bytes.0, loss.bytes.1],
         "what": loss.what,
-    });
-    out.raw(b",");
-    ascii(&rest.to_string()[1..], out);
-    out.raw(b"\n");
-}
-
-/// What the trace is about.
-fn about(trace: &dyn Trace) -> Json {
-    let about @ About { title, place, boot, boot_id, end, board, build_id, clock, panic, remarks, .. } = trace.about();
-    let cores: Vec<_> =
-        (0u32..).zip(&about.cores).map(|(core, about)| counts(core, trace.counts(core), about.stop.as_ref())).collect();
-    let origin = match &about.origin {
-        Origin::Afterglow { version, bank } => json!({ "format": "afterglow", "version": version, "bank": bank }),
-        Origin::Linux { layout } => json!({ "format": "linux", "layout": layout }),
-        Origin::Listing => json!({ "format": "listing" }),
-    };
-    json!({
-        "title": title, "origin": origin, "place": [place.start, place.end], "boot": boot, "boot_id": boot_id,
-        "end": end.name(), "board": board, "build_id": build_id,
-        "clock": { "name": clock.name, "frequency_hz": clock.frequency_hz, "zero": clock.zero },
-        "panic": panic.as_ref().map(self::panic), "cores": cores, "remarks": remarks,
     })
 }
 
-fn panic(panic: &Panic) -> Json {
-    let hex = |numbers: &[u64]| numbers.iter().map(|number| format!("{number:#x}")).collect::<Vec<_>>();
-    let nested: Vec<_> = panic
-        .nested
-        .iter()
-        .map(|n| json!({ "core": n.core, "step": n.step, "message": n.message, "location": n.location, "pc": format!("{:#x}", n.pc) }))
-        .collect();
-    json!({
-        "core": panic.core, "time_ns": panic.time_ns, "message": panic.message, "location": panic.location,
-        "explained": panic.explained, "fault_address": format!("{:#x}", panic.fault_address),
-        "registers": panic.registers.as_ref().map(|registers| hex(&registers[..])),
-        "backtrace": hex(&panic.backtrace), "nested": nested,
-    })
+/// An event.
+struct Line<'t> {
+    name: &'t str,
+    event: Event<'t>,
+    format: Option<(&'t Format, &'t [String])>,
+    text: &'t str,
 }
 
-fn counts(core: u32, counts: &Counts, stop: Option<&Stop>) -> Json {
-    let Counts { events, bytes, times, losses, account } = counts;
-    let stop = stop.map(|stop| {
-        json!({
-            "outcome": stop.outcome, "time_ns": stop.time_ns, "means": stop.means, "pc": format!("{:#x}", stop.pc),
-            "lr": format!("{:#x}", stop.lr), "sp": format!("{:#x}", stop.sp), "pstate": format!("{:#x}", stop.pstate),
-            "words": stop.words,
-        })
-    });
-    json!({
-        "core": core, "events": events, "bytes": bytes, "first_ns": times.map(|times| times.0),
-        "last_ns": times.map(|times| times.1), "losses": losses, "account": account.as_ref().map(self::account), "stop": stop,
-    })
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = &self.event;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", "event")?;
+        map.serialize_entry("time_ns", &event.time_ns)?;
+        map.serialize_entry("core", &event.core)?;
+        map.serialize_entry("name", self.name)?;
+        map.serialize_entry("id", &event.id)?;
+        map.serialize_entry("pid", &event.pid)?;
+        map.serialize_entry("flags", &event.flags)?;
+        map.serialize_entry("nesting", &event.nesting)?;
+        // Said where it is not as usual.
+        let marks = [
+            ("time_is_uncertain", !event.time_is_certain),
+            ("after_loss", event.after_loss),
+            ("beyond_commit", event.beyond_commit),
+        ];
+        marks.iter().filter(|(_, is)| *is).try_for_each(|(name, _)| map.serialize_entry(name, &true))?;
+        map.serialize_entry("fields", &Fields(event, self.format))?;
+        map.serialize_entry("text", self.text)?;
+        map.end()
+    }
 }
 
-fn account(account: &Account) -> Json {
-    let causes = ring::writer::Refused::ALL.iter().zip(account.refused);
-    let dropped: serde_json::Map<_, _> =
-        causes.map(|(cause, count)| (cause.name().replace(' ', "_"), count.into())).collect();
-    json!({
-        "attempted": account.attempted, "recovered": account.recovered, "overwritten": account.overwritten,
-        "stale": account.stale, "flipped": account.flipped, "unfinished": account.unfinished, "dropped": dropped,
-        "sum_holds": account.sum_holds(), "is_final": account.is_final, "beyond_commit": account.beyond_commit,
-        "uncertain_times": account.uncertain_times,
-    })
+/// The fields of an event; of one that nobody described its bytes.
+struct Fields<'t>(&'t Event<'t>, Option<(&'t Format, &'t [String])>);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut space = String::new();
+        let Some((format, names)) = self.1 else {
+            push_hex(self.0.payload, &mut space);
+            map.serialize_entry("data", &space)?;
+            return map.end();
+        };
+        for (field, name) in format.fields.iter().zip(names) {
+            space.clear();
+            match field.value(self.0.payload) {
+                None => map.serialize_entry(name, &())?,
+                Some(Value::Unsigned(number)) => map.serialize_entry(name, &number)?,
+                Some(Value::Signed(number)) => map.serialize_entry(name, &number)?,
+                Some(Value::Hex(number)) => map.serialize_entry(name, &format_args!("{number:#x}"))?,
+                Some(Value::Text(text)) => {
+                    escaped(text, &mut space);
+                    map.serialize_entry(name, &space)?;
+                }
+                Some(Value::Bytes(bytes)) => {
+                    push_hex(bytes, &mut space);
+                    map.serialize_entry(name, &space)?;
+                }
+            }
+        }
+        map.end()
+    }
 }

@@ -73,7 +73,7 @@ fn packets_of(fake: &Fake) {
         if !packet.has_field_by_name("track_event") {
             continue;
         }
-        dropped += u64::from(packet.get_field_by_name("previous_packet_dropped").unwrap().as_bool().unwrap());
+        dropped += number(packet, "previous_packet_dropped");
         let event = inner(packet, "track_event");
         let name = match number(&event, "name_iid") {
             0 => event.get_field_by_name("name").unwrap().as_str().unwrap().to_owned(),
