@@ -3,6 +3,7 @@
 #[path = "../../../wire/tests/support/mod.rs"]
 mod support;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -28,8 +29,7 @@ impl Wire for Recorded {
 
 fn recorded(region: &[u8]) -> Vec<u8> {
     let mut record = Recorded(Vec::new());
-    let mut sender = Box::new(Sender::NEW);
-    assert!(!sender.send(&plan(region), BOOT_ID, bank(region).bytes(), &mut record));
+    assert!(!send_to(region, &mut record));
     record.0
 }
 
@@ -84,19 +84,23 @@ fn what_is_no_dump_is_said_to_be_none() {
     assert_eq!(output.status.code(), Some(125));
 }
 
-/// A board at the other end of a terminal; so many of the frames that it sends lose a byte.
+/// A board at the other end of a terminal. Until somebody answers, none of its pages arrive; of what comes then, so many frames
+/// lose a byte.
 struct Board {
     terminal: File,
     chance: Seeded,
+    is_heard: bool,
     spoils: u64,
 }
 
 impl Wire for Board {
     fn write(&mut self, bytes: &[u8]) {
-        let mut sent = bytes.to_vec();
-        // Prompts arrive: the board waits here for an answer to each, without a clock.
         let is_prompt = bytes[1..].starts_with(&[ESCAPE, kind::PROMPT ^ 0x40]);
-        if self.spoils > 0 && !is_prompt && self.chance.below(2) == 0 {
+        if !self.is_heard && !is_prompt {
+            return;
+        }
+        let mut sent = bytes.to_vec();
+        if self.is_heard && self.spoils > 0 {
             self.spoils -= 1;
             sent.remove(self.chance.below(bytes.len() as u64) as usize);
         }
@@ -105,8 +109,17 @@ impl Wire for Board {
     fn listen(&mut self) {}
     fn read(&mut self) -> Option<u8> {
         let mut byte = [0];
-        self.terminal.read_exact(&mut byte).ok().map(|()| byte[0])
+        // Far longer than an answer takes; a prompt that was lost is worth another one.
+        let wait = Timespec { tv_sec: if self.is_heard { 5 } else { 1 }, tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&self.terminal, PollFlags::IN)], Some(&wait)).unwrap();
+        self.is_heard |= ready > 0;
+        (ready > 0).then(|| self.terminal.read_exact(&mut byte)).and_then(Result::ok).map(|()| byte[0])
     }
+}
+
+fn send_to(region: &[u8], wire: &mut dyn Wire) -> bool {
+    let mut sender = Box::new(Sender::NEW);
+    sender.send(&plan(region), BOOT_ID, bank(region).bytes(), wire)
 }
 
 #[test]
@@ -125,8 +138,8 @@ fn a_live_line_is_asked_again_until_all_is_there() {
     let running = afterglow(&[name.as_ref(), "--out".as_ref(), directory.path(), "--time".as_ref(), "60".as_ref()])
         .spawn()
         .unwrap();
-    let mut board = Board { terminal: File::from(board), chance: Seeded(8), spoils: 5 };
-    let is_done = Box::new(Sender::NEW).send(&plan(&region), BOOT_ID, bank(&region).bytes(), &mut board);
+    let mut board = Board { terminal: File::from(board), chance: Seeded(8), is_heard: false, spoils: 3 };
+    let is_done = send_to(&region, &mut board);
     let output = running.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(is_done && board.spoils == 0, "{said}");
