@@ -110,9 +110,10 @@ impl Decode {
     }
 }
 
+/// Whether something that was recorded is gone. Sub-buffers that are whole are not gone through event by event.
 fn damaged(trace: &dyn Trace) -> bool {
-    let is_damage = |item: Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
-    (0..trace.about().cores.len() as u32).any(|core| trace.items(core).any(is_damage))
+    let is_damage = |item: &Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
+    (0..trace.about().cores.len() as u32).any(|core| trace.pages(core).any(|page| page.items.iter().any(is_damage)))
 }
 
 /// Where text goes: opened when there is some.

@@ -54,10 +54,7 @@ pub trait Trace {
     /// # Errors
     /// Those of `out`.
     fn text(&self, event: &Event<'_>, out: &mut dyn Write) -> Result {
-        match self.schema().get(event.id) {
-            Some(format) => format.show(event.payload, out),
-            None => write!(out, "{}", Value::Bytes(event.payload)),
-        }
+        self.schema().show(event.id, event.payload, out)
     }
     /// The name of an event's kind, printable ASCII.
     fn name(&self, id: u16) -> &str {
