@@ -5,5 +5,6 @@ pub mod csv;
 pub mod ctf;
 pub mod jsonl;
 mod names;
+pub mod perfetto;
 pub mod text;
 pub mod tracedat;

@@ -69,7 +69,7 @@ fn trace_cmd_says_which_events_were_dropped_where() {
             Item::Event(event) => {
                 match missing[core].take() {
                     Some((Some(events), ..)) => {
-                        expected.push(format!("CPU:{core} [{events} EVENTS DROPPED]\n").into_bytes())
+                        expected.push(format!("CPU:{core} [{events} EVENTS DROPPED]\n").into_bytes());
                     }
                     Some((None, ..)) => expected.push(format!("CPU:{core} [EVENTS DROPPED]\n").into_bytes()),
                     None => {}
