@@ -30,9 +30,6 @@ test_tools=(
 fuzz_tools=("c++ g++ builds libFuzzer")
 valgrind_tools=("valgrind valgrind runs tests on a machine that watches memory")
 more_tools=() # those of them that were asked for
-# Perfetto's schema comes as a Python package; it has an environment of its own in the build directory. Only with --tests.
-readonly python=target/python
-readonly python_packages=(perfetto==0.59.1 "protobuf>=6.31,<8")
 # Never an error, mentioned by --check only.
 optional_tools=("gdb-multiarch gdb-multiarch debugs the kernel" "cargo-clippy - lints" "rustfmt - formats")
 
@@ -83,24 +80,6 @@ survey_packages() {
         lacks "QEMU >= $qemu_min (there is ${qemu:-none}): boots the kernel, has raspi4b and the plugin interface" qemu-system-arm
 }
 
-has_schema() { "$python/bin/python" -c 'from perfetto.protos.perfetto.trace import perfetto_trace_pb2' 2>/dev/null; }
-
-survey_schema() {
-    [[ " ${with[*]} " == *" --tests "* ]] && ! has_schema || return 0
-    missing+=("Perfetto's schema: reads what is written for it")
-    # Debian keeps what makes such an environment apart from Python.
-    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted python3-venv || packages+=(python3-venv)
-}
-
-lay_schema() {
-    say "installing ${python_packages[*]} into $python"
-    : >"$work/log"
-    rm -rf "$python"
-    attempt 120 python3 -m venv "$python" || failed "making a Python environment"
-    attempt 300 "$python/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}" ||
-        failed "installing Perfetto's schema"
-}
-
 toolchain_problem=() # a sentence and the fixes; empty if all is well
 sysroot='' rustc_says='' version='' commit='' # of the toolchain that cargo uses in this checkout
 
@@ -130,7 +109,6 @@ core=unknown
 survey() {
     missing=() packages=() toolchain_problem=()
     survey_packages
-    survey_schema
     survey_toolchain
     if [ "${#toolchain_problem[@]}" -gt 0 ]; then
         missing+=("${toolchain_problem[0]}")
@@ -331,7 +309,6 @@ for thing in "${missing[@]}"; do say "missing: $thing"; done
 make_work
 [ "${#packages[@]}" -eq 0 ] || install_packages
 [ "$core" = ready ] || lay_core
-[[ " ${with[*]} " != *" --tests "* ]] || has_schema || lay_schema
 survey
 [ "${#missing[@]}" -gt 0 ] || exit 0
 # What is left is a QEMU that apt's sources do not have, or an old one of the user's own that hides it.

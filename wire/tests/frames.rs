@@ -12,8 +12,11 @@ fn frame(kind: u8, transfer: u32, number: u32, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Payloads of the frames among these bytes, and the text between.
-fn read(bytes: &[u8]) -> (Vec<(u8, u32, u32, Vec<u8>)>, Vec<u8>) {
+/// Type, transfer, number, payload.
+type Found = (u8, u32, u32, Vec<u8>);
+
+/// The frames among these bytes, and the text between.
+fn read(bytes: &[u8]) -> (Vec<Found>, Vec<u8>) {
     let (mut reader, mut buffer, mut frames, mut text) = (Reader::NEW, vec![0; body::MAX], Vec::new(), Vec::new());
     for byte in bytes {
         match reader.take(*byte, &mut buffer) {

@@ -4,6 +4,7 @@ mod boot;
 mod capture;
 mod completions;
 mod crash_loop;
+mod decode;
 mod extract;
 mod inputs;
 mod mutants;
@@ -35,6 +36,7 @@ enum Command {
     Boot(boot::Boot),
     Capture(capture::Capture),
     Completions(completions::Completions),
+    Decode(decode::Decode),
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Boot(boot) => boot.run(),
         Command::Capture(capture) => capture.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Decode(decode) => decode.run(),
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),

@@ -86,7 +86,7 @@ fn measure(what: &str, trace: &dyn Trace, bytes: u64) {
     for output in Output::ALL {
         let path = directory.path().join(output.name());
         let start = Instant::now();
-        output.write(trace, &path).expect("it is written");
+        formats::write(trace, output, &path).expect("it is written");
         let files =
             if path.is_dir() { std::fs::read_dir(&path).expect("it is there").flatten().collect() } else { vec![] };
         let size = |path: &std::path::Path| path.metadata().map_or(0, |metadata| metadata.len());

@@ -23,4 +23,4 @@ pub mod perfetto;
 pub mod text;
 pub mod tracedat;
 
-pub use output::Output;
+pub use output::{Output, stream, write};

@@ -1,22 +1,25 @@
-//! All formats behind one name: which there are, and writing one of them so that it is there whole or not at all.
+//! Which formats there are, and where they go.
 
 use crate::{csv, ctf, jsonl, perfetto, text, tracedat};
+use std::fs::File;
+use std::fs::Permissions;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use trace::Trace;
 
 /// A format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Linux's `trace` file.
     Text,
     /// JSON lines.
     Json,
-    /// CSV.
+    /// Comma-separated values.
     Csv,
     /// trace.dat, version 6.
     TraceDat,
-    /// CTF 1.8.
+    /// The Common Trace Format, version 1.8: a directory.
     Ctf,
     /// Perfetto's protocol buffers.
     Perfetto,
@@ -39,7 +42,20 @@ impl Output {
         }
     }
 
-    /// How its files' names end, behind a dot. A CTF is a directory.
+    /// What it is for.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Text => "as Linux's trace file shows it",
+            Self::Json => "JSON lines: what it is about, then an object for each event and each loss",
+            Self::Csv => "for spreadsheets",
+            Self::TraceDat => "for trace-cmd report and KernelShark",
+            Self::Ctf => "the Common Trace Format 1.8, a directory, for babeltrace2 and Trace Compass",
+            Self::Perfetto => "for ui.perfetto.dev and trace_processor",
+        }
+    }
+
+    /// The end of a file's name.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -52,109 +68,76 @@ impl Output {
         }
     }
 
-    /// What it is, in a line.
+    /// Whether it can go to a terminal or a pipe.
     #[must_use]
-    pub const fn help(self) -> &'static str {
-        match self {
-            Self::Text => "text as Linux's trace file shows it",
-            Self::Json => "JSON lines: one object for each event and each loss, one about the trace first",
-            Self::Csv => "a table for spreadsheets: one row for each event and each loss",
-            Self::TraceDat => "trace.dat (version 6), for trace-cmd report and KernelShark",
-            Self::Ctf => "a directory in the Common Trace Format 1.8, for babeltrace2 and Trace Compass",
-            Self::Perfetto => "protocol buffers for ui.perfetto.dev and Perfetto's trace processor",
-        }
-    }
-
-    /// The format with this name, or whose files end so.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|output| output.name() == name || output.extension() == name)
-    }
-
-    /// Whether it can be written to a pipe.
-    #[must_use]
-    pub const fn is_a_stream(self) -> bool {
-        !matches!(self, Self::TraceDat | Self::Ctf)
-    }
-
-    /// Writes a trace to a stream. A trace.dat is made in a temporary file first.
-    ///
-    /// # Errors
-    /// Those of `out`; [`io::ErrorKind::Unsupported`] for a CTF, which is a directory.
-    pub fn stream(self, trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Self::Text => text::write(trace, out),
-            Self::Json => jsonl::write(trace, out),
-            Self::Csv => csv::write(trace, out),
-            Self::Perfetto => perfetto::write(trace, out),
-            Self::TraceDat => {
-                let mut file = tempfile::tempfile()?;
-                tracedat::write(trace, &mut file)?;
-                io::Seek::rewind(&mut file)?;
-                io::copy(&mut file, out).map(|_| ())
-            }
-            Self::Ctf => Err(io::Error::new(io::ErrorKind::Unsupported, "a CTF is a directory: give it a name")),
-        }
-    }
-
-    /// Writes a trace to a file, or a directory if that is what the format is. What stood there before stays until all is
-    /// written, and is replaced then.
-    ///
-    /// # Errors
-    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] if a directory is there that is not a CTF of ours.
-    pub fn write(self, trace: &dyn Trace, path: &Path) -> io::Result<()> {
-        if self == Self::Ctf {
-            return directory(trace, path);
-        }
-        if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("{} is a directory", path.display())));
-        }
-        // A device or a pipe is written to, not replaced.
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return self.stream(trace, &mut std::fs::File::options().write(true).open(path)?);
-        }
-        let mut file = temporary().tempfile_in(beside(path))?;
-        match self {
-            Self::TraceDat => tracedat::write(trace, file.as_file_mut())?,
-            _ => self.stream(trace, file.as_file_mut())?,
-        }
-        file.persist(path)?;
-        Ok(())
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Csv)
     }
 }
 
-/// Something temporary, with the rights that a file which is simply made would have.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    #[cfg(unix)]
-    fn rights() -> std::fs::Permissions {
-        std::os::unix::fs::PermissionsExt::from_mode(0o666)
+/// Writes a trace in a text format.
+///
+/// # Errors
+/// Those of `out`, and formats that need a file.
+pub fn stream(trace: &dyn Trace, output: Output, out: &mut dyn Write) -> io::Result<()> {
+    match output {
+        Output::Text => text::write(trace, out),
+        Output::Json => jsonl::write(trace, out),
+        Output::Csv => csv::write(trace, out),
+        Output::Perfetto => perfetto::write(trace, out),
+        Output::TraceDat | Output::Ctf => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} needs a file", output.name())))
+        }
     }
+}
+
+/// Writes a trace to a path. A file is there whole or not at all; what stood there before stays until then.
+///
+/// # Errors
+/// It cannot be written; for CTF, something that is no such trace of ours is there.
+pub fn write(trace: &dyn Trace, output: Output, path: &Path) -> io::Result<()> {
+    if output == Output::Ctf {
+        return directory(trace, path);
+    }
+    // A device or a pipe is written to, not replaced; a directory is neither.
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let mut there = File::options().write(true).open(path)?;
+        return match output {
+            Output::TraceDat => Err(io::Error::new(io::ErrorKind::NotSeekable, "trace.dat needs a file")),
+            _ => stream(trace, output, &mut there),
+        };
+    }
+    let mut file = made(0o666).tempfile_in(beside(path))?;
+    match output {
+        // It writes much at once by itself.
+        Output::TraceDat => tracedat::write(trace, file.as_file_mut())?,
+        _ => stream(trace, output, file.as_file_mut())?,
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Where something is made that takes a path's place.
+fn beside(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Temporary, and as readable for others as any other file once it is not.
+fn made(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".afterglow-");
-    #[cfg(unix)]
-    builder.permissions(rights());
+    builder.prefix(".afterglow-").permissions(Permissions::from_mode(mode));
     builder
 }
 
-/// Where something stands that takes a path's place later.
-fn beside(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// A CTF.
+/// Writes a directory. An older one of ours is replaced, and stays until the new one is whole; anything else that is there stays.
 fn directory(trace: &dyn Trace, path: &Path) -> io::Result<()> {
     let is_there = path.symlink_metadata().is_ok();
-    if is_there && !ctf::is_ours(path) {
-        let empty = path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
-        if !empty {
-            let why = format!("{} is there and is not a CTF of afterglow: it stays as it is", path.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
-        }
+    let is_empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if is_there && !ctf::is_ours(path) && !is_empty() {
+        let what = "it is there, and is not a CTF trace of ours: name another directory";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
-    let room = tempfile::Builder::new().prefix(".afterglow-").tempdir_in(beside(path))?;
+    let room = made(0o700).tempdir_in(beside(path))?;
     let (new, old) = (room.path().join("new"), room.path().join("old"));
     std::fs::create_dir(&new)?;
     ctf::write(trace, &new)?;
@@ -162,7 +145,7 @@ fn directory(trace: &dyn Trace, path: &Path) -> io::Result<()> {
         std::fs::rename(path, &old)?;
     }
     std::fs::rename(&new, path).inspect_err(|_| {
-        // What was there is put back; that it cannot be is said by the error that is returned anyway.
+        // What was there is put back; that it could not be replaced is said in any case.
         let _ = std::fs::rename(&old, path);
     })
 }

@@ -50,18 +50,7 @@ fn line(trace: &dyn Trace, event: &Event<'_>, out: &mut Ascii) -> std::fmt::Resu
     out.raw(b".");
     out.number(micros % 1_000_000, 6, b'0');
     out.raw(if event.time_is_certain { b": " } else { b"?: " });
-    let name = trace.name(event.id);
-    // Linux prints calls of functions without a name before them.
-    if !name.is_empty() {
-        out.raw(name.as_bytes());
-        out.raw(b": ");
-    }
-    if name == "unknown" {
-        out.raw(b"id=");
-        out.number(u64::from(event.id), 1, b'0');
-        out.raw(b" data=");
-    }
-    trace.text(event, out)?;
+    trace.listed(event, out)?;
     out.raw(b"\n");
     Ok(())
 }

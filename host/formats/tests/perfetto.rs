@@ -1,27 +1,121 @@
 //! Perfetto's protocol buffers, as its own schema reads them.
+//!
+//! `data/perfetto.protoset.gz` is the schema as PyPI's `perfetto` 0.59.1 ships it (Apache-2.0): its file descriptors,
+//! serialized.
 
 mod support;
 
+use prost_reflect::{DescriptorPool, DynamicMessage, Value as Proto};
 use ring::escape::Escaped;
 use serde_json::{Value as Json, json};
-use std::io::Write;
-use std::path::Path;
+use std::collections::HashMap;
+use std::io::Read;
 use support::{damaged, everything, formats, pathological, with_u32, with_u64};
 use trace::fake::Fake;
 use trace::{Event, Item, LossKind, Trace, Value};
 
-/// The packets by Perfetto's schema: tracks first.
+/// A trace's packets, by Perfetto's schema.
+fn parse(bytes: &[u8]) -> Vec<DynamicMessage> {
+    let mut schema = Vec::new();
+    flate2::read::GzDecoder::new(&include_bytes!("data/perfetto.protoset.gz")[..]).read_to_end(&mut schema).unwrap();
+    let pool = DescriptorPool::decode(schema.as_slice()).unwrap();
+    let trace = DynamicMessage::decode(pool.get_message_by_name("perfetto.protos.Trace").unwrap(), bytes).unwrap();
+    known(&trace);
+    list(&trace, "packet")
+}
+
+/// Nothing in it is unknown to the schema.
+fn known(message: &DynamicMessage) {
+    assert_eq!(message.unknown_fields().count(), 0, "{message:?}");
+    for (_, value) in message.fields() {
+        match value {
+            Proto::Message(inner) => known(inner),
+            Proto::List(all) => all.iter().filter_map(Proto::as_message).for_each(known),
+            _ => {}
+        }
+    }
+}
+
+fn list(message: &DynamicMessage, field: &str) -> Vec<DynamicMessage> {
+    let list = message.get_field_by_name(field).unwrap();
+    list.as_list().unwrap().iter().map(|inner| inner.as_message().unwrap().clone()).collect()
+}
+
+/// A field as JSON; null if it is not there.
+fn get(message: &DynamicMessage, field: &str) -> Json {
+    if !message.has_field_by_name(field) {
+        return Json::Null;
+    }
+    match &*message.get_field_by_name(field).unwrap() {
+        Proto::Bool(value) => json!(value),
+        Proto::I32(value) | Proto::EnumNumber(value) => json!(value),
+        Proto::I64(value) => json!(value),
+        Proto::U32(value) => json!(value),
+        Proto::U64(value) => json!(value),
+        Proto::String(value) => json!(value),
+        value => panic!("{field} is {value:?}"),
+    }
+}
+
+fn inner(message: &DynamicMessage, field: &str) -> DynamicMessage {
+    message.get_field_by_name(field).unwrap().as_message().unwrap().clone()
+}
+
+/// The tracks and the packets of a trace. Names that were told once in a sequence are put in their places as Perfetto's trace
+/// processor does it: what was told before a packet that says that packets were dropped is forgotten.
 fn read(trace: &dyn Trace) -> (Vec<Json>, Vec<Json>) {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
     let mut out = Vec::new();
     formats::perfetto::write(trace, &mut out).unwrap();
-    file.write_all(&out).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../../target/python/bin/python");
-    let script = root.join("tests/support/packets.py");
-    let said = support::read(python.to_str().unwrap(), &[script.to_str().unwrap()], file.path());
-    let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice::<Json>(line).unwrap()).partition(|line| !line["track"].is_null())
+    let (mut tracks, mut packets) = (Vec::new(), Vec::new());
+    let mut told: HashMap<u64, HashMap<(&str, u64), Json>> = HashMap::new();
+    for packet in parse(&out) {
+        let sequence = get(&packet, "trusted_packet_sequence_id").as_u64().unwrap();
+        if packet.has_field_by_name("track_descriptor") {
+            let track = inner(&packet, "track_descriptor");
+            let name = match track.has_field_by_name("process") {
+                true => get(&inner(&track, "process"), "process_name"),
+                false => get(&track, "name"),
+            };
+            tracks.push(json!({ "track": get(&track, "uuid"), "parent": get(&track, "parent_uuid"), "name": name }));
+            continue;
+        }
+        let dropped = get(&packet, "previous_packet_dropped") == json!(1);
+        let flags = get(&packet, "sequence_flags").as_u64().unwrap_or(0);
+        if dropped {
+            told.remove(&sequence);
+        }
+        if flags & 1 != 0 {
+            told.insert(sequence, HashMap::new());
+        }
+        assert!(flags & 2 == 0 || told.contains_key(&sequence), "it needs names that are forgotten");
+        let mut none = HashMap::new();
+        let names = told.get_mut(&sequence).unwrap_or(&mut none);
+        if packet.has_field_by_name("interned_data") {
+            for table in ["event_names", "debug_annotation_names"] {
+                for entry in list(&inner(&packet, "interned_data"), table) {
+                    names.insert((table, get(&entry, "iid").as_u64().unwrap()), get(&entry, "name"));
+                }
+            }
+        }
+        let name = |table, iid: Json| iid.as_u64().map_or(Json::Null, |iid| names[&(table, iid)].clone());
+        let event = inner(&packet, "track_event");
+        let values = list(&event, "debug_annotations").into_iter().map(|annotation| {
+            let kinds = ["uint_value", "int_value", "pointer_value", "string_value"];
+            let kind = kinds.into_iter().find(|kind| annotation.has_field_by_name(kind)).unwrap();
+            json!([name("debug_annotation_names", get(&annotation, "name_iid")), kind, get(&annotation, kind)])
+        });
+        let kind = ["", "SLICE_BEGIN", "SLICE_END", "INSTANT"][get(&event, "type").as_u64().unwrap() as usize];
+        packets.push(json!({
+            "sequence": sequence,
+            "time_ns": get(&packet, "timestamp"),
+            "dropped": dropped,
+            "type": kind,
+            "on": get(&event, "track_uuid"),
+            "values": values.collect::<Vec<_>>(),
+            "name": name("event_names", get(&event, "name_iid")),
+        }));
+    }
+    (tracks, packets)
 }
 
 /// The annotations that an event has to have.
@@ -70,7 +164,7 @@ fn the_schema_tells_every_event_and_loss_as_the_model_does() {
         let (tracks, packets) = read(&fake);
         let cores = fake.about().cores.len() as u32;
         assert_eq!(tracks.len() as u32, cores + 1);
-        assert_eq!(tracks[0], json!({"track": 1, "parent": 0, "name": "boot 7, panicked"}));
+        assert_eq!(tracks[0], json!({"track": 1, "parent": null, "name": "boot 7, panicked"}));
         // Slices that a loss or the end cuts have no event at their ends.
         let mut packets = packets.iter().filter(|packet| !packet["name"].is_null());
         for core in 0..cores {
@@ -117,12 +211,8 @@ fn interrupts_are_slices_and_none_goes_on_over_a_loss() {
     entry(&mut fake, 80);
     fake.event(0, 90, 5, &with_u64(0, b"last\0"));
     let packets = read(&fake).1;
-    let seen: Vec<_> = packets
-        .iter()
-        .map(|packet| {
-            (packet["time_ns"].as_u64().unwrap(), packet["type"].as_str().unwrap().trim_start_matches("TYPE_"))
-        })
-        .collect();
+    let seen: Vec<_> =
+        packets.iter().map(|packet| (packet["time_ns"].as_u64().unwrap(), packet["type"].as_str().unwrap())).collect();
     let expected = [
         (10, "INSTANT"),
         (20, "SLICE_BEGIN"),

@@ -63,4 +63,17 @@ pub trait Trace {
     fn name(&self, id: u16) -> &str {
         self.schema().get(id).map_or("unknown", |format| format.name.as_str())
     }
+    /// What stands behind an event's time in a listing in the form of Linux's `trace` file: its name and its text, where
+    /// that event has a name there. Printable ASCII, and newlines between the lines of a stack.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn listed(&self, event: &Event<'_>, out: &mut dyn Write) -> Result {
+        match self.name(event.id) {
+            "" => {}
+            "unknown" => write!(out, "unknown: id={} data=", event.id)?,
+            name => write!(out, "{name}: ")?,
+        }
+        self.text(event, out)
+    }
 }

@@ -74,7 +74,7 @@ pub fn region(size: u64, parity: u32, events: u64) -> Vec<u8> {
         }
         writer.close();
     }
-    (&ram).complete();
+    Persist::complete(&&ram);
     ram.cached()
 }
 
