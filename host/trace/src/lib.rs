@@ -18,6 +18,7 @@ pub mod fake;
 mod item;
 mod merge;
 mod schema;
+mod show;
 
 pub use about::{About, Clock, Core, Counts, End, Nested, Origin, Panic, Registers, Stop, hex};
 pub use item::{Event, Item, Loss, LossKind, Page};
@@ -54,10 +55,7 @@ pub trait Trace {
     /// # Errors
     /// Those of `out`.
     fn text(&self, event: &Event<'_>, out: &mut dyn Write) -> Result {
-        match self.schema().get(event.id) {
-            Some(format) => format.show(event.payload, out),
-            None => write!(out, "{}", Value::Bytes(event.payload)),
-        }
+        self.schema().show(event.id, event.payload, out)
     }
     /// The name of an event's kind, printable ASCII.
     fn name(&self, id: u16) -> &str {
@@ -72,7 +70,10 @@ pub trait Trace {
         match self.name(event.id) {
             "" => {}
             "unknown" => write!(out, "unknown: id={} data=", event.id)?,
-            name => write!(out, "{name}: ")?,
+            name => {
+                out.write_str(name)?;
+                out.write_str(": ")?;
+            }
         }
         self.text(event, out)
     }

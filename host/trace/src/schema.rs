@@ -1,5 +1,6 @@
 //! What the events of a trace are: names, fields, and how a person reads them.
 
+use crate::show::{self, Shown};
 use ring::schema::{Description, Value};
 use std::fmt::{Result, Write};
 
@@ -92,22 +93,12 @@ pub struct Format {
 }
 
 impl Format {
-    /// Writes an event as its format says; printable ASCII only.
+    /// Writes an event as its format says; printable ASCII only. For many events: [`Schema::show`].
     ///
     /// # Errors
     /// Those of `out`.
     pub fn show(&self, payload: &[u8], out: &mut dyn Write) -> Result {
-        let mut parts = self.print.split('{');
-        out.write_str(parts.next().unwrap_or(""))?;
-        for part in parts {
-            let (name, text) = part.split_once('}').unwrap_or((part, ""));
-            match self.fields.iter().find(|field| field.name == name).and_then(|field| field.value(payload)) {
-                Some(value) => write!(out, "{value}")?,
-                None => write!(out, "{{{name}?}}")?,
-            }
-            out.write_str(text)?;
-        }
-        Ok(())
+        Shown::of(self).write(payload, out)
     }
 }
 
@@ -115,6 +106,8 @@ impl Format {
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     formats: Vec<Format>,
+    /// How each is shown.
+    shown: Vec<Shown>,
     /// Place in `formats` plus one, by id; as long as the highest id needs.
     by_id: Vec<u16>,
 }
@@ -135,6 +128,7 @@ impl Schema {
             if schema.by_id.len() <= id {
                 schema.by_id.resize(id + 1, 0);
             }
+            schema.shown.push(Shown::of(&format));
             schema.formats.push(format);
             schema.by_id[id] = schema.formats.len() as u16;
         }
@@ -150,8 +144,22 @@ impl Schema {
     /// The kind of event with this id.
     #[must_use]
     pub fn get(&self, id: u16) -> Option<&Format> {
-        let place = *self.by_id.get(usize::from(id))?;
-        self.formats.get(usize::from(place).checked_sub(1)?)
+        self.formats.get(self.place(id)?)
+    }
+
+    fn place(&self, id: u16) -> Option<usize> {
+        usize::from(*self.by_id.get(usize::from(id))?).checked_sub(1)
+    }
+
+    /// Writes an event as its format says, of one that nobody described its bytes; printable ASCII only.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn show(&self, id: u16, payload: &[u8], out: &mut dyn Write) -> Result {
+        match self.place(id).and_then(|place| self.shown.get(place)) {
+            Some(shown) => shown.write(payload, out),
+            None => show::value(&Value::Bytes(payload), out),
+        }
     }
 
     /// All of them.
