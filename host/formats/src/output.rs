@@ -1,9 +1,9 @@
 //! Which formats there are, and where they go.
 
 use crate::{csv, ctf, jsonl, perfetto, text, tracedat};
-use std::ffi::OsString;
+use std::fs::File;
 use std::fs::Permissions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use trace::Trace;
@@ -91,23 +91,28 @@ pub fn stream(trace: &dyn Trace, output: Output, out: &mut dyn Write) -> io::Res
     }
 }
 
-/// Writes a trace to a path. A file is there whole or not at all.
+/// Writes a trace to a path. A file is there whole or not at all; what stood there before stays until then.
 ///
 /// # Errors
-/// It cannot be written; for CTF, something that is no such trace is there.
+/// It cannot be written; for CTF, something that is no such trace of ours is there.
 pub fn write(trace: &dyn Trace, output: Output, path: &Path) -> io::Result<()> {
     if output == Output::Ctf {
         return directory(trace, path);
     }
-    let directory = beside(path);
-    let mut file = made(0o666).tempfile_in(directory)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    match output {
-        Output::TraceDat => tracedat::write(trace, &mut out)?,
-        _ => stream(trace, output, &mut out)?,
+    // A device or a pipe is written to, not replaced; a directory is neither.
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let mut there = File::options().write(true).open(path)?;
+        return match output {
+            Output::TraceDat => Err(io::Error::new(io::ErrorKind::NotSeekable, "trace.dat needs a file")),
+            _ => stream(trace, output, &mut there),
+        };
     }
-    out.flush()?;
-    drop(out);
+    let mut file = made(0o666).tempfile_in(beside(path))?;
+    match output {
+        // It writes much at once by itself.
+        Output::TraceDat => tracedat::write(trace, file.as_file_mut())?,
+        _ => stream(trace, output, file.as_file_mut())?,
+    }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
@@ -120,32 +125,27 @@ fn beside(path: &Path) -> &Path {
 /// Temporary, and as readable for others as any other file once it is not.
 fn made(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.permissions(Permissions::from_mode(mode));
+    builder.prefix(".afterglow-").permissions(Permissions::from_mode(mode));
     builder
 }
 
-/// Whether a directory is empty, or holds a CTF trace as we write it and nothing else.
-fn is_ours(path: &Path) -> io::Result<bool> {
-    let names: Vec<_> =
-        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
-    let is_ours = |name: &OsString| name.to_str().is_some_and(|name| name == "metadata" || name.starts_with("core"));
-    if !names.iter().all(is_ours) {
-        return Ok(false);
-    }
-    Ok(names.is_empty() || std::fs::read(path.join("metadata"))?.starts_with(b"/* CTF 1.8"))
-}
-
-/// Writes a directory. An older one of the same kind goes; anything else that is there stays.
+/// Writes a directory. An older one of ours is replaced, and stays until the new one is whole; anything else that is there stays.
 fn directory(trace: &dyn Trace, path: &Path) -> io::Result<()> {
-    let is_there = path.try_exists()?;
-    if is_there && !is_ours(path)? {
-        let what = "it is there, and holds something else than a CTF trace: name another directory";
+    let is_there = path.symlink_metadata().is_ok();
+    let is_empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if is_there && !ctf::is_ours(path) && !is_empty() {
+        let what = "it is there, and is not a CTF trace of ours: name another directory";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
     }
-    let made = made(0o777).tempdir_in(beside(path))?;
-    ctf::write(trace, made.path())?;
+    let room = made(0o700).tempdir_in(beside(path))?;
+    let (new, old) = (room.path().join("new"), room.path().join("old"));
+    std::fs::create_dir(&new)?;
+    ctf::write(trace, &new)?;
     if is_there {
-        std::fs::remove_dir_all(path)?;
+        std::fs::rename(path, &old)?;
     }
-    std::fs::rename(made.keep(), path)
+    std::fs::rename(&new, path).inspect_err(|_| {
+        // What was there is put back; that it could not be replaced is said in any case.
+        let _ = std::fs::rename(&old, path);
+    })
 }

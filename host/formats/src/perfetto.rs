@@ -1,292 +1,376 @@
-//! Perfetto's trace: protocol buffers, by hand, since its schema generates a hundred times more than is used here.
+//! Perfetto's protocol buffers, for its web page and its trace processor.
 //!
-//! A track for the boot, below it one for each core; each core is a packet sequence, so that a loss is its dropped packet as
-//! well as an instant. Names are interned at the beginning of each sequence. `x_entry` and `x_exit` become slices.
-//!
-//! | message | fields that are written |
-//! |---|---|
-//! | Trace | packet 1 |
-//! | TracePacket | timestamp 8, sequence 10, track_event 11, interned_data 12, flags 13, previous_packet_dropped 42, track_descriptor 60, first_packet_on_sequence 87 |
-//! | TrackDescriptor | uuid 1, name 2, parent_uuid 5 |
-//! | InternedData | event_names 2, debug_annotation_names 3: each iid 1, name 2 |
-//! | TrackEvent | debug_annotations 4, type 9, name_iid 10, track_uuid 11, categories 22, name 23 |
-//! | DebugAnnotation | name_iid 1, uint 3, int 4, string 6, pointer 7, name 10 |
+//! The boot is a process, each core a track in it and a packet sequence of its own. An event is an instant with its fields as
+//! annotations; an interrupt's entry and exit are the ends of a slice. A loss is an instant, and its packet says that packets
+//! before it were dropped; names that were told before are then told again, as the format wants it. The stop and the panic
+//! are instants on their cores. Texts are escaped, as everywhere.
 
-use crate::ascii::{push_escaped, push_hex};
-use std::collections::HashMap;
+mod message;
+
+use crate::ascii::{escaped, push_hex};
+use crate::names;
+use message::{Message, field};
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use trace::{Event, Item, Loss, Trace, Value};
 
-/// The track of the boot; those of its cores follow.
-const BOOT_TRACK: u64 = 1;
+/// The process's track. Those of the cores follow.
+const PROCESS: u64 = 1;
+const FIRST_CORE: u64 = 2;
 
-/// Values of TrackEvent.type.
-const SLICE_BEGIN: u64 = 1;
-const SLICE_END: u64 = 2;
-const INSTANT: u64 = 3;
+/// What a packet's event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    Begin = 1,
+    End = 2,
+    Instant = 3,
+}
 
-/// Values of TracePacket.sequence_flags.
+/// Bits of a packet's sequence flags.
 const STATE_CLEARED: u64 = 1;
 const NEEDS_STATE: u64 = 2;
 
-/// A message that is being written.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-    fn number(&mut self, field: u32, value: u64) {
-        self.varint(u64::from(field) << 3);
-        self.varint(value);
-    }
-    fn bytes(&mut self, field: u32, bytes: &[u8]) {
-        self.varint(u64::from(field) << 3 | 2);
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-    fn text(&mut self, field: u32, text: &str) {
-        self.bytes(field, text.as_bytes());
-    }
-    fn message(&mut self, field: u32, fill: impl FnOnce(&mut Self)) {
-        let mut inner = Self::default();
-        fill(&mut inner);
-        self.bytes(field, &inner.0);
-    }
-}
-
-/// The interned names of a trace.
-#[derive(Default)]
-struct Names<'t> {
-    events: HashMap<&'t str, u64>,
-    annotations: HashMap<&'t str, u64>,
-}
-
-impl<'t> Names<'t> {
-    fn of(trace: &'t dyn Trace) -> Self {
-        let mut names = Self::default();
-        for format in trace.schema().formats() {
-            let next = names.events.len() as u64 + 1;
-            names.events.entry(slice_of(&format.name).map_or(format.name.as_str(), |(name, _)| name)).or_insert(next);
-            for field in &format.fields {
-                let next = names.annotations.len() as u64 + 1;
-                names.annotations.entry(&field.name).or_insert(next);
-            }
-        }
-        names
-    }
-    fn write(&self, out: &mut Message) {
-        for (field, names) in [(2, &self.events), (3, &self.annotations)] {
-            let mut names: Vec<_> = names.iter().collect();
-            names.sort_by_key(|(_, iid)| **iid);
-            for (name, iid) in names {
-                out.message(field, |entry| {
-                    entry.number(1, *iid);
-                    entry.text(2, name);
-                });
-            }
-        }
-    }
-}
-
-/// Whether an event begins or ends something, by its name.
-fn slice_of(name: &str) -> Option<(&str, bool)> {
-    let begins = name.strip_suffix("_entry").map(|name| (name, true));
-    begins.or_else(|| name.strip_suffix("_exit").map(|name| (name, false))).filter(|(name, _)| !name.is_empty())
-}
+/// Events that are the ends of one slice, strictly within each other on a core.
+const PAIRS: [(&str, &str); 3] =
+    [("irq_entry", "irq_exit"), ("irq_handler_entry", "irq_handler_exit"), ("softirq_entry", "softirq_exit")];
 
 /// Writes all of a trace.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write(trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
-    let names = Names::of(trace);
-    let about = trace.about();
-    packet(out, |packet| {
-        packet.number(10, 1);
-        packet.message(60, |track| {
-            track.number(1, BOOT_TRACK);
-            track.text(2, &about.title);
+    let mut out = io::BufWriter::with_capacity(1 << 18, out);
+    let mut descriptor = Message::default();
+    descriptor.within(field::packet::TRACK_DESCRIPTOR, |track| {
+        track.number(field::track::UUID, PROCESS).within(field::track::PROCESS, |process| {
+            process.number(field::process::PID, 1).bytes(field::process::NAME, trace.about().title.as_bytes());
         });
-    })?;
-    for core in 0..about.cores.len() as u32 {
-        Core { trace, names: &names, core, open: Vec::new(), last: 0, state_is_known: false }.write(out)?;
+    });
+    put(&mut descriptor, 1, &mut out)?;
+    let names = Names::new(trace);
+    for core in 0..trace.about().cores.len() as u32 {
+        Sequence::new(trace, core, &names, &mut out).all()?;
     }
-    Ok(())
+    out.flush()
 }
 
-fn packet(out: &mut dyn Write, fill: impl FnOnce(&mut Message)) -> io::Result<()> {
-    let mut message = Message::default();
-    message.message(1, fill);
-    out.write_all(&message.0)
+/// A packet of a sequence, which is empty afterwards.
+fn put(packet: &mut Message, sequence: u64, out: &mut impl Write) -> io::Result<()> {
+    packet.number(field::packet::SEQUENCE, sequence);
+    let mut whole = Message::default();
+    whole.bytes(field::trace::PACKET, &packet.0);
+    packet.clear();
+    out.write_all(&whole.0)
+}
+
+/// Names by number: told once in a sequence, then only their number.
+#[derive(Default)]
+struct Names {
+    events: Vec<String>,
+    annotations: Vec<String>,
+    numbers: HashMap<String, usize>,
+    /// By id: the event's name, and its fields'.
+    formats: HashMap<u16, (usize, Vec<usize>)>,
+}
+
+/// Names that we give: first in their tables.
+mod name {
+    pub(super) const UNKNOWN: usize = 0;
+    pub(super) const LOSS: usize = 1;
+    pub(super) const STOP: usize = 2;
+    pub(super) const PANIC: usize = 3;
+    pub(super) const EVENTS: [&str; 4] = ["unknown", "loss", "core stands still", "panic"];
+
+    pub(super) const PID: usize = 0;
+    pub(super) const FLAGS: usize = 1;
+    pub(super) const NESTING: usize = 2;
+    pub(super) const ID: usize = 3;
+    pub(super) const DATA: usize = 4;
+    pub(super) const KIND: usize = 5;
+    pub(super) const COUNT: usize = 6;
+    pub(super) const WHAT: usize = 7;
+    pub(super) const PC: usize = 8;
+    pub(super) const LR: usize = 9;
+    pub(super) const SP: usize = 10;
+    pub(super) const PSTATE: usize = 11;
+    pub(super) const WHERE: usize = 12;
+    pub(super) const CERTAIN: usize = 13;
+    pub(super) const ANNOTATIONS: [&str; 14] = [
+        "common_pid",
+        "common_flags",
+        "common_nesting",
+        "common_id",
+        "data",
+        "kind",
+        "events",
+        "what",
+        "pc",
+        "lr",
+        "sp",
+        "pstate",
+        "location",
+        "common_time_is_uncertain",
+    ];
+}
+
+impl Names {
+    fn new(trace: &dyn Trace) -> Self {
+        let mut names = Self { events: name::EVENTS.map(String::from).to_vec(), ..Self::default() };
+        for own in name::ANNOTATIONS {
+            names.annotation(own);
+        }
+        for format in trace.schema().formats() {
+            let fields = names::unique(format, |name| name.starts_with("common_"));
+            let fields = fields.iter().map(|field| names.annotation(field)).collect();
+            names.formats.insert(format.id, (names.events.len(), fields));
+            names.events.push(format.name.clone());
+        }
+        names
+    }
+
+    fn annotation(&mut self, name: &str) -> usize {
+        let next = self.annotations.len();
+        let number = *self.numbers.entry(name.into()).or_insert(next);
+        if number == next {
+            self.annotations.push(name.into());
+        }
+        number
+    }
 }
 
 /// One core's packets.
-struct Core<'t> {
+struct Sequence<'t, W> {
     trace: &'t dyn Trace,
-    names: &'t Names<'t>,
+    names: &'t Names,
+    out: &'t mut W,
     core: u32,
-    /// What has begun and not ended.
-    open: Vec<&'t str>,
+    /// Names that were told since the last loss.
+    told: HashSet<(u64, usize)>,
+    /// Whether the next packet begins anew, and whether something is lost before it.
+    is_fresh: bool,
+    after_loss: bool,
+    /// Slices that have begun: which pair.
+    open: Vec<usize>,
     last: u64,
-    state_is_known: bool,
+    /// The event being made, its packet, names that it tells; kept for their room.
+    event: Message,
+    packet: Message,
+    interned: Message,
+    annotation: Message,
+    text: String,
 }
 
-impl<'t> Core<'t> {
-    fn track(&self) -> u64 {
-        BOOT_TRACK + 1 + u64::from(self.core)
+impl<'t, W: Write> Sequence<'t, W> {
+    fn new(trace: &'t dyn Trace, core: u32, names: &'t Names, out: &'t mut W) -> Self {
+        Self {
+            trace,
+            names,
+            out,
+            core,
+            told: HashSet::new(),
+            is_fresh: true,
+            after_loss: false,
+            open: Vec::new(),
+            last: 0,
+            event: Message::default(),
+            packet: Message::default(),
+            interned: Message::default(),
+            annotation: Message::default(),
+            text: String::new(),
+        }
     }
 
-    fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
-        let (track, core) = (self.track(), self.core);
-        packet(out, |packet| {
-            packet.number(10, track);
-            packet.message(60, |descriptor| {
-                descriptor.number(1, track);
-                descriptor.text(2, &format!("core {core}"));
-                descriptor.number(5, BOOT_TRACK);
-            });
-        })?;
-        for item in self.trace.items(core) {
+    fn sequence(&self) -> u64 {
+        u64::from(self.core) + 2
+    }
+
+    fn all(mut self) -> io::Result<()> {
+        let mut track = Message::default();
+        track
+            .number(field::track::UUID, FIRST_CORE + u64::from(self.core))
+            .bytes(field::track::NAME, format!("core {}", self.core).as_bytes())
+            .number(field::track::PARENT, PROCESS);
+        self.packet.bytes(field::packet::TRACK_DESCRIPTOR, &track.0);
+        let sequence = self.sequence();
+        put(&mut self.packet, sequence, self.out)?;
+        for item in self.trace.items(self.core) {
             match item {
-                Item::Event(event) => self.event(&event, out)?,
-                Item::Loss(loss) => self.loss(&loss, out)?,
+                Item::Event(event) => self.event(&event)?,
+                Item::Loss(loss) => self.loss(&loss)?,
             }
         }
-        let about = self.trace.about();
-        if let Some(panic) = about.panic.as_ref().filter(|panic| panic.core == core) {
-            self.mark(panic.time_ns, "panic", &[("message", &panic.message), ("location", &panic.location)], out)?;
+        self.close(self.last)?;
+        self.stop()?;
+        self.panic()
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let format = self.trace.schema().get(event.id);
+        let kind = format.map_or(Type::Instant, |format| self.kind(&format.name));
+        let known = self.names.formats.get(&event.id);
+        self.begin(kind, known.map_or(name::UNKNOWN, |(name, _)| *name));
+        match (format, known) {
+            (Some(format), Some((_, names))) => {
+                for (field, name) in format.fields.iter().zip(names) {
+                    self.value(*name, field.value(event.payload));
+                }
+            }
+            _ => {
+                self.value(name::ID, Some(Value::Unsigned(event.id.into())));
+                self.value(name::DATA, Some(Value::Bytes(event.payload)));
+            }
         }
-        let stop = about.cores.get(core as usize).and_then(|core| core.stop.as_ref());
-        if let Some(stop) = stop.filter(|stop| stop.outcome == "stopped") {
-            self.mark(stop.time_ns, "stopped", &[("how", &stop.words)], out)?;
+        self.value(name::PID, Some(Value::Signed(event.pid.into())));
+        self.value(name::FLAGS, Some(Value::Unsigned(event.flags.into())));
+        self.value(name::NESTING, Some(Value::Unsigned(event.nesting.into())));
+        if !event.time_is_certain {
+            self.value(name::CERTAIN, Some(Value::Unsigned(1)));
         }
+        self.last = self.last.max(event.time_ns);
+        self.end(event.time_ns)
+    }
+
+    /// Whether an event begins or ends a slice. An end without its beginning is an instant.
+    fn kind(&mut self, name: &str) -> Type {
+        if let Some(pair) = PAIRS.iter().position(|(entry, _)| *entry == name) {
+            self.open.push(pair);
+            return Type::Begin;
+        }
+        match PAIRS.iter().position(|(_, exit)| *exit == name) {
+            Some(pair) if self.open.last() == Some(&pair) => {
+                self.open.pop();
+                Type::End
+            }
+            _ => Type::Instant,
+        }
+    }
+
+    /// The ends of slices may be among what is lost: none goes on over a loss.
+    fn loss(&mut self, loss: &Loss<'_>) -> io::Result<()> {
+        self.close(loss.time_ns)?;
+        (self.is_fresh, self.after_loss) = (true, true);
+        self.begin(Type::Instant, name::LOSS);
+        self.value(name::KIND, Some(Value::Text(loss.kind.name().as_bytes())));
+        self.value(name::COUNT, loss.events.map(Value::Unsigned));
+        self.value(name::WHAT, Some(Value::Text(loss.what.as_bytes())));
+        self.last = self.last.max(loss.time_ns);
+        self.end(loss.time_ns)
+    }
+
+    /// Ends all slices.
+    fn close(&mut self, time_ns: u64) -> io::Result<()> {
         while self.open.pop().is_some() {
-            self.packet(self.last, out, |event| event.number(9, SLICE_END), false)?;
+            self.event.clear();
+            let track = FIRST_CORE + u64::from(self.core);
+            self.event.number(field::event::TYPE, Type::End as u64).number(field::event::TRACK, track);
+            self.end(time_ns)?;
         }
         Ok(())
     }
 
-    /// A packet with a track event; the first one says what the names' numbers are.
-    fn packet(
-        &mut self,
-        time_ns: u64,
-        out: &mut dyn Write,
-        fill: impl FnOnce(&mut Message),
-        dropped: bool,
-    ) -> io::Result<()> {
-        let (track, names, first) = (self.track(), self.names, !self.state_is_known);
-        self.state_is_known = true;
-        self.last = self.last.max(time_ns);
-        packet(out, |packet| {
-            packet.number(8, time_ns);
-            packet.number(10, track);
-            packet.message(11, |event| {
-                event.number(11, track);
-                fill(event);
-            });
-            if first {
-                packet.message(12, |data| names.write(data));
-                packet.number(87, 1);
-            }
-            packet.number(13, if first { STATE_CLEARED | NEEDS_STATE } else { NEEDS_STATE });
-            if dropped {
-                packet.number(42, 1);
-            }
-        })
-    }
-
-    fn event(&mut self, event: &Event<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let trace = self.trace;
-        let name = trace.name(event.id);
-        let (kind, shown) = match slice_of(name) {
-            Some((name, true)) => {
-                self.open.push(name);
-                (SLICE_BEGIN, name)
-            }
-            // What ended something that is not open, or not innermost, lost its beginning.
-            Some((name, false)) if self.open.last() == Some(&name) => {
-                self.open.pop();
-                (SLICE_END, name)
-            }
-            Some((name, false)) => (INSTANT, name),
-            None => (INSTANT, name),
-        };
-        let iid = self.names.events.get(shown).copied();
-        let names = self.names;
-        let fill = |message: &mut Message| {
-            message.number(9, kind);
-            match iid {
-                Some(iid) => message.number(10, iid),
-                None => message.text(23, &format!("event {}", event.id)),
-            }
-            annotate(message, "pid", &Value::Signed(i64::from(event.pid)), None);
-            match trace.schema().get(event.id) {
-                None => annotate(message, "data", &Value::Bytes(event.payload), None),
-                Some(format) => {
-                    for field in &format.fields {
-                        if let Some(value) = field.value(event.payload) {
-                            annotate(message, &field.name, &value, names.annotations.get(field.name.as_str()).copied());
-                        }
-                    }
-                }
-            }
-        };
-        self.packet(event.time_ns, out, fill, event.after_loss)
-    }
-
-    fn loss(&mut self, loss: &Loss<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let fill = |message: &mut Message| {
-            message.number(9, INSTANT);
-            message.text(22, "loss");
-            message.text(23, &format!("lost ({})", loss.kind.name()));
-            annotate(message, "what", &Value::Text(loss.what.as_bytes()), None);
-            if let Some(events) = loss.events {
-                annotate(message, "events", &Value::Unsigned(events), None);
-            }
-        };
-        self.packet(loss.time_ns, out, fill, true)
-    }
-
-    fn mark(&mut self, time_ns: u64, name: &str, texts: &[(&str, &String)], out: &mut dyn Write) -> io::Result<()> {
-        let fill = |message: &mut Message| {
-            message.number(9, INSTANT);
-            message.text(22, "end");
-            message.text(23, name);
-            for (name, text) in texts {
-                annotate(message, name, &Value::Text(text.as_bytes()), None);
-            }
-        };
-        self.packet(time_ns, out, fill, false)
-    }
-}
-
-/// A value beside an event.
-fn annotate(event: &mut Message, name: &str, value: &Value<'_>, iid: Option<u64>) {
-    event.message(4, |annotation| {
-        match iid {
-            Some(iid) => annotation.number(1, iid),
-            None => annotation.text(10, name),
+    /// How the core came to stand still. When one that did not answer did so is not known.
+    fn stop(&mut self) -> io::Result<()> {
+        let about = self.trace.about();
+        let Some(stop) = about.cores.get(self.core as usize).and_then(|core| core.stop.as_ref()) else { return Ok(()) };
+        if stop.outcome == "did not run" {
+            return Ok(());
         }
+        self.begin(Type::Instant, name::STOP);
+        self.value(name::KIND, Some(Value::Text(stop.outcome.as_bytes())));
+        self.told_text(name::WHAT, &stop.words);
+        for (name, value) in
+            [(name::PC, stop.pc), (name::LR, stop.lr), (name::SP, stop.sp), (name::PSTATE, stop.pstate)]
+        {
+            self.value(name, Some(Value::Hex(value)));
+        }
+        let panic = about.panic.as_ref().map_or(0, |panic| panic.time_ns);
+        self.end(if stop.outcome == "no answer" { self.last.max(panic) } else { stop.time_ns })
+    }
+
+    fn panic(&mut self) -> io::Result<()> {
+        let Some(panic) = self.trace.about().panic.as_ref().filter(|panic| panic.core == self.core) else {
+            return Ok(());
+        };
+        self.begin(Type::Instant, name::PANIC);
+        self.told_text(name::WHAT, &panic.message);
+        self.told_text(name::WHERE, &panic.location);
+        self.end(panic.time_ns)
+    }
+
+    /// An event begins: what it is, and its name.
+    fn begin(&mut self, kind: Type, name: usize) {
+        self.event.clear();
+        if std::mem::take(&mut self.is_fresh) {
+            self.told.clear();
+            let flags = STATE_CLEARED | NEEDS_STATE;
+            self.packet.number(field::packet::SEQUENCE_FLAGS, flags);
+            if std::mem::take(&mut self.after_loss) {
+                self.packet.number(field::packet::PREVIOUS_PACKET_DROPPED, 1);
+            }
+        } else {
+            self.packet.number(field::packet::SEQUENCE_FLAGS, NEEDS_STATE);
+        }
+        self.tell(field::interned::EVENT_NAMES, name);
+        self.event
+            .number(field::event::TYPE, kind as u64)
+            .number(field::event::TRACK, FIRST_CORE + u64::from(self.core))
+            .number(field::event::NAME_IID, name as u64 + 1);
+    }
+
+    /// Tells a name if it was not told yet.
+    fn tell(&mut self, table: u64, number: usize) {
+        if !self.told.insert((table, number)) {
+            return;
+        }
+        let names = if table == field::interned::EVENT_NAMES { &self.names.events } else { &self.names.annotations };
+        let name = names.get(number).map_or("", String::as_str);
+        self.interned.within(table, |entry| {
+            entry.number(field::interned::IID, number as u64 + 1).bytes(field::interned::NAME, name.as_bytes());
+        });
+    }
+
+    /// An annotation; none where there is no value.
+    fn value(&mut self, name: usize, value: Option<Value<'_>>) {
+        let Some(value) = value else { return };
+        self.tell(field::interned::ANNOTATION_NAMES, name);
+        self.annotation.clear();
+        self.annotation.number(field::annotation::NAME_IID, name as u64 + 1);
+        self.text.clear();
         match value {
-            Value::Unsigned(number) => annotation.number(3, *number),
-            Value::Signed(number) => annotation.number(4, number.cast_unsigned()),
-            Value::Hex(number) => annotation.number(7, *number),
+            Value::Unsigned(number) => self.annotation.number(field::annotation::UNSIGNED, number),
+            Value::Signed(number) => self.annotation.number(field::annotation::SIGNED, number.cast_unsigned()),
+            Value::Hex(number) => self.annotation.number(field::annotation::POINTER, number),
             Value::Text(text) => {
-                let mut shown = String::new();
-                push_escaped(text, &mut shown);
-                annotation.text(6, &shown);
+                escaped(text, &mut self.text);
+                self.annotation.bytes(field::annotation::TEXT, self.text.as_bytes())
             }
             Value::Bytes(bytes) => {
-                let mut shown = String::new();
-                push_hex(bytes, &mut shown);
-                annotation.text(6, &shown);
+                push_hex(bytes, &mut self.text);
+                self.annotation.bytes(field::annotation::TEXT, self.text.as_bytes())
             }
+        };
+        self.event.bytes(field::event::ANNOTATION, &self.annotation.0);
+    }
+
+    /// A text that is escaped already.
+    fn told_text(&mut self, name: usize, text: &str) {
+        self.tell(field::interned::ANNOTATION_NAMES, name);
+        self.event.within(field::event::ANNOTATION, |annotation| {
+            annotation
+                .number(field::annotation::NAME_IID, name as u64 + 1)
+                .bytes(field::annotation::TEXT, text.as_bytes());
+        });
+    }
+
+    /// The packet is whole.
+    fn end(&mut self, time_ns: u64) -> io::Result<()> {
+        self.packet.number(field::packet::TIMESTAMP, time_ns);
+        if !self.interned.0.is_empty() {
+            self.packet.bytes(field::packet::INTERNED_DATA, &self.interned.0);
+            self.interned.clear();
         }
-    });
+        self.packet.bytes(field::packet::TRACK_EVENT, &self.event.0);
+        let sequence = self.sequence();
+        put(&mut self.packet, sequence, self.out)
+    }
 }

@@ -18,6 +18,7 @@ pub mod fake;
 mod item;
 mod merge;
 mod schema;
+mod show;
 
 pub use about::{About, Clock, Core, Counts, End, Nested, Origin, Panic, Registers, Stop, hex};
 pub use item::{Event, Item, Loss, LossKind, Page};
@@ -69,7 +70,10 @@ pub trait Trace {
         match self.name(event.id) {
             "" => {}
             "unknown" => write!(out, "unknown: id={} data=", event.id)?,
-            name => write!(out, "{name}: ")?,
+            name => {
+                out.write_str(name)?;
+                out.write_str(": ")?;
+            }
         }
         self.text(event, out)
     }

@@ -4,7 +4,7 @@
 //! its fields do, an id that nobody described), its id is replaced by one that describes that very length: a *variant*.
 
 use crate::names;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write;
 use trace::{Format, Kind, Schema, Size, Value};
 
@@ -23,7 +23,6 @@ pub(super) struct Forms<'s> {
     rules: Vec<Option<Rule>>,
     used: HashSet<u16>,
     variants: Vec<Variant>,
-    by_shape: HashMap<Shape, u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +51,8 @@ struct Rule {
     text: Option<usize>,
     /// Fields that say where their bytes are.
     places: Vec<trace::Field>,
+    /// Ids of its variants by length, 0 where there is none; those of odd shape behind the others.
+    variants: [Vec<u16>; 2],
 }
 
 impl Rule {
@@ -100,7 +101,7 @@ fn place<'e>(field: &trace::Field, payload: &'e [u8]) -> Option<&'e [u8]> {
 impl<'s> Forms<'s> {
     pub(super) fn new(schema: &'s Schema) -> Self {
         let used = schema.formats().iter().map(|format| format.id).collect();
-        Self { schema, rules: Vec::new(), used, variants: Vec::new(), by_shape: HashMap::new() }
+        Self { schema, rules: Vec::new(), used, variants: Vec::new() }
     }
 
     /// The id under which an event is described.
@@ -115,10 +116,9 @@ impl<'s> Forms<'s> {
         if !is_odd && !rule.is_free && payload.len() >= rule.least {
             return id;
         }
-        let shape = Shape { id, length: payload.len() as u16, is_odd };
-        match self.by_shape.get(&shape) {
-            Some(id) => *id,
-            None => self.variant(shape),
+        match rule.variants[usize::from(is_odd)].get(payload.len()) {
+            Some(variant) if *variant != 0 => *variant,
+            _ => self.variant(Shape { id, length: payload.len() as u16, is_odd }),
         }
     }
 
@@ -130,8 +130,10 @@ impl<'s> Forms<'s> {
         let free = (1..=u16::MAX).rev().find(|id| !self.used.contains(id)).unwrap_or(u16::MAX);
         self.used.insert(free);
         self.variants.push(Variant { id: free, of });
-        if of.is_some() {
-            self.by_shape.insert(shape, free);
+        if let (Some(shape), Some(Some(rule))) = (of, self.rules.get_mut(usize::from(shape.id))) {
+            let (variants, at) = (&mut rule.variants[usize::from(shape.is_odd)], usize::from(shape.length));
+            variants.resize(variants.len().max(at + 1), 0);
+            variants[at] = free;
         }
         free
     }
