@@ -137,8 +137,9 @@ pub(crate) fn divide(bytes: &[u8], layout: Layout) -> Option<Divided> {
     let skews = |size: u64| (0..size.min(64 << 10)).step_by(ALIGNMENT as usize);
     let as_told = skews(own.0).filter_map(|skew| Division::new(layout, own.0, own.1, skew));
     let best = best_of(bytes, total, as_told);
-    // Every word of at least one header agrees, and so it is for most regions.
-    if best.is_some_and(|best| best.score >= 5) {
+    // Headers of several processors agree in nearly everything, and so it is for most regions. One alone may be what is
+    // damaged.
+    if best.is_some_and(|best| best.cpus >= 2 && u64::from(best.score) >= 4 * best.cpus) {
         return best;
     }
     let number = by_order(bytes, layout.first() + layout.header());
