@@ -20,8 +20,12 @@ tools=(
     "dtc device-tree-compiler compiles device trees"
     "fdtoverlay device-tree-compiler applies device tree overlays"
 )
-# Only with --tests. Place for: trace-cmd, babeltrace2.
-test_tools=()
+# Only with --tests.
+test_tools=(
+    "chromium chromium shows pages"
+    "trace-cmd trace-cmd reads trace.dat"
+    "babeltrace2 babeltrace2 reads CTF"
+)
 # Only with --fuzz, --valgrind.
 fuzz_tools=("c++ g++ builds libFuzzer")
 valgrind_tools=("valgrind valgrind runs tests on a machine that watches memory")

@@ -19,7 +19,7 @@ use ring::escape::Escaped;
 
 pub use table::{Entry, Options, TABLE};
 pub use values::{
-    After, Clean, Die, Expected, Full, Keep, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Watchdog,
+    After, Clean, Die, Dump, Expected, Full, Keep, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Watchdog,
 };
 
 /// Warnings that one command line can cause; the rest are only counted, so that a damaged one does not fill the console.

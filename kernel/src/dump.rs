@@ -387,6 +387,18 @@ fn work_run<C: Crc32c>(ring: &CoreRing<'_, C>) -> Option<Run> {
     run
 }
 
+/// What Linux writes above the events, behind their number.
+const TRACE_HEAD: &str = "\
+#
+#                                _-----=> irqs-off
+#                               / _----=> need-resched
+#                              | / _---=> hardirq/nmi
+#                              || / _--=> events interrupted
+#                              ||| /     delay
+#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION
+#              | |         |   ||||      |         |
+";
+
 /// The merged events, as Linux's `trace` file shows them.
 fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &[u8], out: &mut impl Write) -> Result {
     let Summary { attempted, recovered: total, .. } = *summary;
@@ -395,17 +407,9 @@ fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &
         Tail::Last(n) => total.saturating_sub(n),
         Tail::All => 0,
     };
-    writeln!(out, "# tracer: nop")?;
-    writeln!(out, "#")?;
-    writeln!(out, "# entries-in-buffer/entries-written: {total}/{attempted}   #P:{}", bank.geometry().cores)?;
-    writeln!(out, "#")?;
-    writeln!(out, "#                                _-----=> irqs-off")?;
-    writeln!(out, "#                               / _----=> need-resched")?;
-    writeln!(out, "#                              | / _---=> hardirq/nmi")?;
-    writeln!(out, "#                              || / _--=> events interrupted")?;
-    writeln!(out, "#                              ||| /     delay")?;
-    writeln!(out, "#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION")?;
-    writeln!(out, "#              | |         |   ||||      |         |")?;
+    let cores = bank.geometry().cores;
+    writeln!(out, "# tracer: nop\n#\n# entries-in-buffer/entries-written: {total}/{attempted}   #P:{cores}")?;
+    out.write_str(TRACE_HEAD)?;
     if skip > 0 {
         writeln!(out, "# ({skip} older entries are not shown: tail=all shows them)")?;
     }

@@ -59,6 +59,8 @@ pub mod tell;
 #[cfg(target_os = "none")]
 pub mod trace;
 #[cfg(target_os = "none")]
+mod transfer;
+#[cfg(target_os = "none")]
 mod watchdog;
 #[cfg(target_os = "none")]
 pub mod work;

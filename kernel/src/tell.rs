@@ -1,14 +1,14 @@
 //! Tells what the boots before left, acknowledges it, and ends a boot that has nothing else to do.
 
 use crate::boot::Machine;
-use crate::command_line::{After, Die, Loss};
+use crate::command_line::{After, Die, Dump, Loss};
 use crate::console::Stdout;
 use crate::dump::{How, SCHEMA_SPACE, Tail, dump};
 use crate::ending::{self, Status, power_off};
 use crate::plan::CrashLoop;
 use crate::region_memory::CpuCrc;
 use crate::take_over::{Taken, bank_bytes, repair_bank};
-use crate::{command_line, console, die, life, record, report, say};
+use crate::{command_line, console, die, life, record, report, say, transfer};
 use alloc::vec;
 use ring::records::BankState;
 use ring::recover::Bank;
@@ -18,6 +18,7 @@ use ring::seams::Memory as _;
 pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
     let mut status = Status::Survived;
     let tail = match machine.options.tail {
+        _ if machine.options.dump == Dump::Binary => Tail::Last(0),
         command_line::Tail::Lines(lines) => Tail::Last(u64::from(lines)),
         command_line::Tail::All => Tail::All,
     };
@@ -29,7 +30,7 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         return status;
     }
     let mut schema = vec![0; SCHEMA_SPACE];
-    for (number, record) in &taken.crashes {
+    for (index, (number, record)) in taken.crashes.iter().enumerate() {
         report!("\ncrash in bank {number}:");
         repair_bank(&machine.region, &taken.geometry, *number, record);
         let bytes = bank_bytes(&machine.region, &taken.geometry, *number);
@@ -42,6 +43,9 @@ pub fn crashes(machine: &Machine, taken: &Taken) -> Status {
         }
         // Only the console could fail, and it does not.
         let summary = dump(&bank, how, &mut schema, &mut Stdout).unwrap_or_default();
+        if machine.options.dump == Dump::Binary {
+            transfer::send(&machine.region, &bank, *number, index as u8, taken.crashes.len() as u8);
+        }
         let verdict = if summary.intact { "intact" } else { "NOT intact" };
         report!("crash of boot {}: {} events recovered, {verdict}", record.boot, summary.recovered);
         if !summary.intact {

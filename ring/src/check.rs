@@ -72,6 +72,8 @@ type Lookup = crc::Table<16>;
 static SOFTWARE: crc::Crc<u32, Lookup> = crc::Crc::<u32, Lookup>::new(&RAW);
 
 impl Table {
+    // A call on purpose on the target: it stands in many places there, and the image is small.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn short(self, register: u32, bytes: &[u8]) -> u32 {
         if bytes.is_empty() {
             return register;

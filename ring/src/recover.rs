@@ -8,7 +8,7 @@
 //! A time is called certain only where all that it is made of verifies: the tag and every event since, or an absolute
 //! record, whose upper five bits come from the last time that was certain.
 
-use crate::check::{Crc32c, seed, sequence_of};
+use crate::check::{Crc32c, seed};
 use crate::event::{Frame, Framed, TIME_BITS, Time};
 use crate::format::{Geometry, domain, tail_line};
 use crate::line::{Line, LineSeed};
@@ -314,8 +314,8 @@ impl<'a, C: Crc32c> CoreRing<'a, C> {
     fn implied(&self, place: u64) -> Option<u64> {
         let subbuf = self.subbuf(place)?;
         let Frame::Event(event) = subbuf.frame(FIRST_WORD) else { return None };
-        let (bytes, check) = subbuf.checked(FIRST_WORD, &event)?;
-        let sequence = u64::from(sequence_of(self.seed, FIRST_WORD, bytes, check));
+        let before = Search::new(subbuf.words, self.crc, FIRST_WORD).before(FIRST_WORD, event.end(FIRST_WORD));
+        let sequence = u64::from(sequence_before(before, self.seed, FIRST_WORD));
         if sequence % self.geometry.ring() != place {
             return None;
         }

@@ -84,6 +84,10 @@ pub(crate) struct Boot {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
     icount: Option<u8>,
 
+    /// Where the serial line goes, as QEMU's -serial takes it: pty to talk to the kernel (QEMU says which), unix:PATH
+    #[arg(long, value_name = "WHERE", default_value = "stdio")]
+    serial: String,
+
     /// Leaves addresses as they are, without the functions and lines that they are of
     #[arg(long)]
     no_symbols: bool,
@@ -128,7 +132,8 @@ impl Boot {
             BoardName::Virt => Board::Virt,
             BoardName::Raspi4b => Board::Raspi4b,
         };
-        let mut machine = Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append);
+        let mut machine =
+            Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append).serial(&self.serial);
         machine = machine.cpu(&self.cpu).smp(self.smp).gic(self.gic).el2(self.el2).secure(self.secure);
         if let Some(memory) = self.memory {
             machine = machine.memory(memory);

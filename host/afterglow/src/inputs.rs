@@ -86,6 +86,11 @@ impl Inputs {
         Ok(opened)
     }
 
+    /// Whether more than one trace may be asked for.
+    pub(crate) fn may_be_several(&self) -> bool {
+        self.boot == Which::All || self.paths.len() > 1 || self.paths.iter().any(|path| path.is_dir())
+    }
+
     /// The symbols that can be used.
     pub(crate) fn kernels(&self) -> Kernels {
         Kernels::load(&self.elf)

@@ -1,11 +1,14 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
 mod boot;
+mod capture;
 mod completions;
 mod crash_loop;
+mod decode;
 mod extract;
 mod inputs;
 mod mutants;
+mod report;
 mod show;
 mod size;
 mod stop_matrix;
@@ -31,10 +34,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Boot(boot::Boot),
+    Capture(capture::Capture),
     Completions(completions::Completions),
+    Decode(decode::Decode),
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
+    Report(report::Report),
     Show(show::Show),
     Size(size::Size),
     StopMatrix(stop_matrix::StopMatrix),
@@ -52,10 +58,13 @@ fn main() -> ExitCode {
     };
     let done: Result<ExitCode> = match cli.command {
         Command::Boot(boot) => boot.run(),
+        Command::Capture(capture) => capture.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Decode(decode) => decode.run(),
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),
         Command::StopMatrix(matrix) => matrix.run(),

@@ -14,7 +14,7 @@
 //! | what one telling of a crash is worth | `serial/telling.rs` |
 
 mod lines;
-mod port;
+pub mod port;
 mod telling;
 mod watch;
 mod words;

@@ -93,6 +93,7 @@ fn head(trace: &dyn Trace, forms: &Forms<'_>, loss: u16, size: usize, start: u64
     head.extend(0u32.to_le_bytes()); // formats of trace_printk
     counted(b"0 <idle>\n", &mut head);
     head.extend((cores.len() as u32).to_le_bytes());
+    head.extend(b"options  \0");
     options(trace, cores, &mut head);
     head.extend(b"flyrecord\0");
     let mut at = start;

@@ -43,7 +43,7 @@ fn losses_stand_where_they_are_with_their_words_behind() {
     let lines: Vec<_> = text.lines().collect();
     let at = lines.iter().position(|line| *line == "CPU:0 [LOST 2 EVENTS]").unwrap();
     assert!(lines[at - 1].ends_with(&format!("pc={:#x}", 5_000_000 + 3 * 2_345)), "{}", lines[at - 1]);
-    assert_eq!(lines[at + 1], "# CPU:0 sub-buffer 0, bytes 112 to 128: flipped");
+    assert_eq!(lines[at + 1], "# CPU:0 sub-buffer 0, bytes 100 to 116: flipped");
     assert!(lines[at + 2].contains("?: irq_entry: "), "its time is not certain: {}", lines[at + 2]);
     let lost: Vec<_> = lines.iter().copied().filter(|line| line.starts_with("CPU:")).collect();
     let expected = ["0 [LOST 2", "0 [LOST", "0 [LOST 5", "0 [LOST", "1 [LOST 7", "1 [LOST 1"];

@@ -103,6 +103,7 @@ pub struct Machine {
     kernel: Kernel,
     tree: Tree,
     append: String,
+    serial: String,
     pub(crate) ram: Option<Arc<Ram>>,
     pub(crate) qmp: bool,
     pub(crate) losing: Option<Options>,
@@ -127,6 +128,7 @@ impl Machine {
             kernel: Kernel::None,
             tree: Tree::Boards,
             append: String::new(),
+            serial: "stdio".into(),
             ram: None,
             qmp: false,
             losing: None,
@@ -239,6 +241,13 @@ impl Machine {
             self.append.push(' ');
         }
         self.append.push_str(arguments);
+        self
+    }
+
+    /// Where the serial line goes instead of [`Outcome::console`]: what QEMU's `-serial` takes, `pty` or `unix:PATH`.
+    #[must_use]
+    pub fn serial(mut self, to: impl Into<String>) -> Self {
+        self.serial = to.into();
         self
     }
 
@@ -366,7 +375,7 @@ impl Machine {
                 add(&["-accel", "tcg,thread=single", "-icount", &format!("shift={shift},sleep=off")]);
             }
         }
-        add(&["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none"]);
+        add(&["-display", "none", "-monitor", "none", "-serial", &self.serial, "-nic", "none"]);
         add(&["-semihosting-config", "enable=on,target=native"]);
         self.add_kernel(&mut arguments, run)?;
         match &self.tree {

@@ -68,8 +68,9 @@ impl Field {
             Kind::Unsigned => Value::Unsigned(number()?),
             Kind::Hex => Value::Hex(number()?),
             Kind::Signed => {
-                let unused = 64 - 8 * u32::try_from(bytes.len()).ok()?;
-                Value::Signed(number()?.checked_shl(unused)?.cast_signed() >> unused)
+                let number = number()?; // no more than eight bytes
+                let unused = 64 - 8 * bytes.len() as u32;
+                Value::Signed(number.checked_shl(unused)?.cast_signed() >> unused)
             }
             Kind::Text => Value::Text(bytes.split(|b| *b == 0).next().unwrap_or(&[])),
             Kind::Bytes => Value::Bytes(bytes),
@@ -225,6 +226,7 @@ mod tests {
         assert_eq!(field(Kind::Bytes, 4, Size::DataLoc).value(&payload), Some(Value::Bytes(&[2, 0])));
         assert_eq!(field(Kind::Bytes, 0, Size::DataLoc).value(&payload), None, "behind the end");
         assert_eq!(field(Kind::Signed, 0, Size::Fixed(0)).value(&payload), None);
+        assert_eq!(field(Kind::Signed, 0, Size::Rest).value(&payload), None, "no number has ten bytes");
         assert_eq!(field(Kind::Unsigned, 0, Size::Fixed(9)).value(&payload), None, "no number has nine bytes");
         assert_eq!(field(Kind::Unsigned, 8, Size::Fixed(4)).value(&payload), None);
         assert_eq!(field(Kind::Text, 11, Size::Rest).value(&payload), None);

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::values::{
-    After, Clean, Die, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail, Value,
-    Watchdog, YES_OR_NO,
+    After, Clean, Die, Dump, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail,
+    Value, Watchdog, YES_OR_NO,
 };
 
 /// One option of the table.
@@ -101,6 +101,8 @@ options! {
     digest: bool = false, Expected::Nothing;
     /// Lines of the merged trace that a dump prints.
     tail: Tail = Tail::Lines(24), Tail::EXPECTED;
+    /// How a crash is told: text, with the last events as lines; or binary, which sends the whole bank in frames for `afterglow capture`.
+    dump: Dump = Dump::Text, Dump::EXPECTED;
     /// What follows the last dump.
     after: After = After::PowerOff, After::EXPECTED;
     /// The least serious log records that go to the console.

@@ -344,6 +344,14 @@ choices! {
         Off = "off",
     }
 
+    /// How a crash is told.
+    Dump {
+        /// In lines of text.
+        Text = "text",
+        /// The accounts in text, the bank in frames.
+        Binary = "binary",
+    }
+
     /// What follows the last dump.
     After {
         /// The power goes off.

@@ -236,6 +236,10 @@ fn file(id: u16, format: &Format, shape: Option<Shape>) -> String {
         }
         literal(text, &mut file);
     }
+    // libtraceevent takes a quote behind an escaped backslash for escaped too.
+    if file.ends_with('\\') {
+        file.push(' ');
+    }
     let _ = writeln!(file, "\"{arguments}");
     file
 }
@@ -332,8 +336,8 @@ fn number(kind: Kind, size: usize, name: &str) -> (&'static str, String) {
     match (kind, size) {
         (Kind::Hex, _) => ("0x%llx", format!("REC->{name}")),
         // Readers take small numbers without their sign: it is put back by arithmetic.
-        (Kind::Signed, 1) => ("%lld", format!("(REC->{name} ^ 128) - 128")),
-        (Kind::Signed, 2) => ("%lld", format!("(REC->{name} ^ 32768) - 32768")),
+        (Kind::Signed, 1) => ("%lld", format!("REC->{name} - ((REC->{name} & 128) * 2)")),
+        (Kind::Signed, 2) => ("%lld", format!("REC->{name} - ((REC->{name} & 32768) * 2)")),
         (Kind::Signed, 4) => ("%d", format!("REC->{name}")),
         (Kind::Signed, _) => ("%lld", format!("REC->{name}")),
         _ => ("%llu", format!("REC->{name}")),

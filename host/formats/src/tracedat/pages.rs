@@ -75,12 +75,12 @@ impl<'p, 's> Pages<'p, 's> {
             }
             next = Some(page.sequence.saturating_add(1));
             if !(page.whole && self.copy(&page)) {
-                page.items.iter().for_each(|item| self.item(item));
+                page.items.iter().try_for_each(|item| {
+                    self.item(item);
+                    self.make_room()
+                })?;
             }
-            if self.buffer.len() >= FLUSH {
-                self.close();
-                self.flush()?;
-            }
+            self.make_room()?;
         }
         self.end(core, loss);
         self.flush()?;
@@ -240,6 +240,15 @@ impl<'p, 's> Pages<'p, 's> {
         self.buffer[start..start + 8].copy_from_slice(&time_ns.to_le_bytes());
         self.buffer[start + 8..start + HEAD].copy_from_slice(&u64::to_le_bytes(commit));
         (start, HEAD, time_ns)
+    }
+
+    /// Writes what there is if it is much.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.buffer.len() < FLUSH {
+            return Ok(());
+        }
+        self.close();
+        self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {

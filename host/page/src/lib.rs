@@ -1,0 +1,81 @@
+//! A crash on one self-contained HTML page: what happened, a time line, every event.
+//!
+//! ```text
+//! Trace ─► summary (HTML, readable without scripts and on paper)
+//!       └► columns (times, cores, kinds, texts; deflated, base64) ─► assets/*.js: time line and list
+//! ```
+//!
+//! Nothing that a region says becomes markup: texts are escaped here, and inserted as text there. A content security policy
+//! lets no script run but the page's own, by its hash, and lets nothing be fetched.
+
+mod columns;
+mod html;
+mod summary;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use html::Text;
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use trace::Trace;
+
+const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = concat!(
+    "\"use strict\";(() => {\n",
+    include_str!("../assets/data.js"),
+    include_str!("../assets/timeline.js"),
+    include_str!("../assets/list.js"),
+    include_str!("../assets/main.js"),
+    "})();\n"
+);
+
+/// What an address is, in words.
+pub type Symbols<'s> = &'s dyn Fn(u64) -> Option<String>;
+
+/// Writes the page of an input's boots. `remarks`: what was damaged in the input, a sentence each.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(
+    name: &str,
+    remarks: &[String],
+    traces: &[&dyn Trace],
+    symbols: Symbols<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
+    let policy = format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    );
+    let title = traces.first().map_or("nothing", |trace| trace.about().title.as_str());
+    writeln!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
+    writeln!(out, "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">", Text(&policy))?;
+    writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
+    writeln!(
+        out,
+        "<meta name=\"color-scheme\" content=\"light dark\">\n<title>{} - {}</title>",
+        Text(title),
+        Text(name)
+    )?;
+    writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>\n<header><p class=\"input\">{}</p>", Text(name))?;
+    for remark in remarks {
+        writeln!(out, "<p class=\"remark\">{}</p>", Text(remark))?;
+    }
+    writeln!(out, "</header>")?;
+    if traces.len() > 1 {
+        writeln!(out, "<nav aria-label=\"boots\">")?;
+        for (number, trace) in traces.iter().enumerate() {
+            writeln!(out, "<a href=\"#trace{number}\">{}</a>", Text(&trace.about().title))?;
+        }
+        writeln!(out, "</nav>")?;
+    }
+    for (number, trace) in traces.iter().enumerate() {
+        writeln!(out, "<article id=\"trace{number}\">")?;
+        summary::write(*trace, symbols, out)?;
+        columns::write(*trace, number, out)?;
+        writeln!(out, "</article>")?;
+    }
+    writeln!(out, "<noscript>The time line and the list of events need JavaScript.</noscript>")?;
+    writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")
+}
