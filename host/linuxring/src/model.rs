@@ -338,6 +338,9 @@ impl Trace for Linux<'_> {
             }
             id if id == self.raw_data() => self.text(event, out),
             id => match self.kind(id) {
+                Some(kind) if kind.name.starts_with("sys_e") && crate::print::is_call(kind) => {
+                    crate::print::call(kind, event.payload, out)
+                }
                 Some(kind) => {
                     write!(out, "{}: ", kind.name)?;
                     self.text(event, out)

@@ -188,6 +188,37 @@ fn state(number: u64, out: &mut dyn Write) -> Result {
     out.write_str(if number & PREEMPTED != 0 { "+" } else { "" })
 }
 
+/// Field of the events of single system calls; Linux shows these in a way of its own.
+const CALL_NUMBER: &str = "__syscall_nr";
+
+/// Whether it is an event of one system call.
+pub(crate) fn is_call(kind: &Kind) -> bool {
+    kind.fields.first().is_some_and(|field| field.name == CALL_NUMBER)
+}
+
+/// A system call as Linux shows it: `sys_close(fd: b)`, `sys_close -> 0x0`.
+pub(crate) fn call(kind: &Kind, payload: &[u8], out: &mut dyn Write) -> Result {
+    let number = |field: &crate::event::Field| field.value(payload).and_then(Is::number).unwrap_or(0);
+    if let (Some(name), Some(ret)) = (kind.name.strip_prefix("sys_exit_"), kind.fields.get(1)) {
+        return write!(out, "sys_{name} -> {:#x}", number(ret));
+    }
+    write!(out, "sys_{}(", kind.name.strip_prefix("sys_enter_").unwrap_or(&kind.name))?;
+    let mut between = "";
+    for field in kind.fields.iter().filter(|field| field.name != CALL_NUMBER) {
+        match field.value(payload) {
+            Some(Is::Text(text)) => {
+                out.write_str(" \"")?;
+                plain(text, out)?;
+                out.write_str("\"")?;
+            }
+            Some(Is::Bytes(_)) | None => {}
+            Some(_) => write!(out, "{between}{}: {:x}", field.name, number(field))?,
+        }
+        between = ", ";
+    }
+    out.write_str(")")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
