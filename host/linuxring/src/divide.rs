@@ -74,6 +74,14 @@ pub(crate) struct Divided {
     score: u32,
 }
 
+impl Divided {
+    /// How much speaks for it: words of headers that agree, and the size of these that the first header tells.
+    pub(crate) fn score(&self, bytes: &[u8]) -> u32 {
+        let told = u32_at(bytes, 4).map_or(0, |sizes| sizes & 0xffff);
+        self.score + 2 * u32::from(u64::from(told) == self.division.layout.header())
+    }
+}
+
 /// Whether the header at `at` is one of such a division: most of it agrees.
 fn is_header(bytes: &[u8], at: u64, division: &Division) -> u32 {
     let agrees = Header::read(bytes, division.layout, at).map_or(0, |header| header.agrees(bytes, at, division));

@@ -198,8 +198,11 @@ fn regions_are_found_anywhere_and_those_of_others_are_left_out() {
             Linux::new(region, Formats::default(), Symbols::default()).pages(1).map(|p| u64::from(p.data)).sum();
         assert!(events > 0 && found.place.end - found.place.start <= corpus.region.len() as u64);
     }
-    let others = [0x15_0000..0x20_0000];
-    assert_eq!(find(&image, &others).map(|found| found.place.start).collect::<Vec<_>>(), [0x5000]);
+    let others = 0x15_0000..0x20_0000;
+    assert_eq!(
+        find(&image, std::slice::from_ref(&others)).map(|found| found.place.start).collect::<Vec<_>>(),
+        [0x5000]
+    );
     // A region whose magic is gone is found by the rest.
     image[places[0]] ^= 4;
     image[places[1]] ^= 4;
