@@ -38,11 +38,12 @@ fn parse_output(text: &str) -> Result<Output, String> {
 
 impl Decode {
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        let linux = self.inputs.linux()?;
         let mut status = 0;
         let opened = self.inputs.open()?;
         let mut stream = Stream::default();
         for opened in &opened {
-            let reading = opened.read();
+            let reading = opened.read(&linux);
             for remark in &reading.remarks {
                 eprintln!("afterglow: {}: {remark}", opened.name);
                 status = status.max(DAMAGED);
