@@ -74,6 +74,14 @@ pub(crate) struct Divided {
     score: u32,
 }
 
+impl Divided {
+    /// How much speaks for it: words of headers that agree, and the size of these that the first header tells.
+    pub(crate) fn score(&self, bytes: &[u8]) -> u32 {
+        let told = u32_at(bytes, 4).map_or(0, |sizes| sizes & 0xffff);
+        self.score + 2 * u32::from(u64::from(told) == self.division.layout.header())
+    }
+}
+
 /// Whether the header at `at` is one of such a division: most of it agrees.
 fn is_header(bytes: &[u8], at: u64, division: &Division) -> u32 {
     let agrees = Header::read(bytes, division.layout, at).map_or(0, |header| header.agrees(bytes, at, division));
@@ -137,8 +145,9 @@ pub(crate) fn divide(bytes: &[u8], layout: Layout) -> Option<Divided> {
     let skews = |size: u64| (0..size.min(64 << 10)).step_by(ALIGNMENT as usize);
     let as_told = skews(own.0).filter_map(|skew| Division::new(layout, own.0, own.1, skew));
     let best = best_of(bytes, total, as_told);
-    // Every word of at least one header agrees, and so it is for most regions.
-    if best.is_some_and(|best| best.score >= 5) {
+    // Headers of several processors agree in nearly everything, and so it is for most regions. One alone may be what is
+    // damaged.
+    if best.is_some_and(|best| best.cpus >= 2 && u64::from(best.score) >= 4 * best.cpus) {
         return best;
     }
     let number = by_order(bytes, layout.first() + layout.header());

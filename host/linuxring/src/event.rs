@@ -105,11 +105,6 @@ impl Is<'_> {
 }
 
 impl Kind {
-    /// The field of this name.
-    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name == name)
-    }
-
     /// Bytes of an event's fixed part behind the common header, rounded up as a compiler does.
     pub(crate) fn size(&self) -> usize {
         let end = self.fields.iter().map(|field| usize::from(field.offset + field.size)).max().unwrap_or(0);

@@ -29,7 +29,7 @@ pub fn find<'a>(image: &'a [u8], but: &'a [Range<u64>]) -> impl Iterator<Item = 
                 continue;
             }
             match inspect(image, at) {
-                Some((divided, _)) => {
+                Some(divided) => {
                     let place = at..at + divided.size;
                     at = place.end.next_multiple_of(ALIGNMENT);
                     return Some(Found { place, layout: divided.division.layout, cpus: divided.cpus as u32 });
@@ -41,17 +41,16 @@ pub fn find<'a>(image: &'a [u8], but: &'a [Range<u64>]) -> impl Iterator<Item = 
     })
 }
 
-/// What begins at a place of an image, if a region does, and whether its first words are all right.
-pub(crate) fn inspect(image: &[u8], at: u64) -> Option<(Divided, bool)> {
+/// What begins at a place of an image, if a region does.
+pub(crate) fn inspect(image: &[u8], at: u64) -> Option<Divided> {
     let rest = image.get(usize::try_from(at).ok()?..)?;
     let first = *rest.first_chunk::<24>()?;
     // Most pages are nothing at all: one look at a line of them is enough.
     if first == [0; 24] {
         return None;
     }
-    Layout::ALL.into_iter().filter(|layout| is_candidate(rest, *layout, 0)).find_map(|layout| {
-        let divided = divide(rest, layout)?;
-        let is_sound = crate::layout::u32_at(rest, 0) == Some(crate::layout::MAGIC);
-        Some((divided, is_sound))
-    })
+    let possible = Layout::ALL.into_iter().filter(|layout| is_candidate(rest, *layout, 0));
+    possible
+        .filter_map(|layout| divide(rest, layout))
+        .reduce(|best, other| if other.score(rest) > best.score(rest) { other } else { best })
 }

@@ -31,6 +31,8 @@ pub struct Linux<'a> {
     symbols: Symbols,
     given: Formats,
     known: OnceCell<Formats>,
+    /// Place in `kinds` plus one, by id: it is looked up for every event.
+    by_id: OnceCell<(Vec<u16>, Vec<Kind>)>,
     schema: OnceCell<Schema>,
     counts: Vec<OnceCell<Counts>>,
 }
@@ -74,7 +76,16 @@ impl<'a> Linux<'a> {
             remarks,
         };
         let counts = (0..cpus).map(|_| OnceCell::new()).collect();
-        Self { region, about, symbols, given, known: OnceCell::new(), schema: OnceCell::new(), counts }
+        Self {
+            region,
+            about,
+            symbols,
+            given,
+            known: OnceCell::new(),
+            by_id: OnceCell::new(),
+            schema: OnceCell::new(),
+            counts,
+        }
     }
 
     /// The region.
@@ -109,7 +120,19 @@ impl<'a> Linux<'a> {
     }
 
     fn kind(&self, id: u16) -> Option<&Kind> {
-        self.given.by_id.get(&id).or_else(|| self.known().by_id.get(&id)).filter(|_| id >= DYNAMIC_FROM)
+        let (places, kinds) = self.by_id.get_or_init(|| {
+            let known = self.known().by_id.iter().filter(|(id, _)| !self.given.by_id.contains_key(id));
+            let all = self.given.by_id.iter().chain(known).filter(|(id, _)| **id >= DYNAMIC_FROM);
+            let (mut places, mut kinds) = (Vec::new(), Vec::new());
+            for (id, kind) in all.take(usize::from(u16::MAX)) {
+                let id = usize::from(*id);
+                kinds.push(kind.clone());
+                places.resize(places.len().max(id + 1), 0);
+                places[id] = kinds.len() as u16;
+            }
+            (places, kinds)
+        });
+        kinds.get(usize::from(*places.get(usize::from(id))?).checked_sub(1)?)
     }
 
     fn raw_data(&self) -> u16 {
@@ -315,6 +338,9 @@ impl Trace for Linux<'_> {
             }
             id if id == self.raw_data() => self.text(event, out),
             id => match self.kind(id) {
+                Some(kind) if kind.name.starts_with("sys_e") && crate::print::is_call(kind) => {
+                    crate::print::call(kind, event.payload, out)
+                }
                 Some(kind) => {
                     write!(out, "{}: ", kind.name)?;
                     self.text(event, out)

@@ -25,7 +25,7 @@ pub(crate) fn order(header: Option<&Header>, slots: &[u32], division: &Division,
     let mut order = Order::default();
     let used = |page: &u32| stamps.get(*page as usize).is_some_and(|stamp| stamp.is_used);
     let time = |page: u32| stamps.get(page as usize).map_or(0, |stamp| stamp.time);
-    if !is_permutation(slots) {
+    if slots.len() < stamps.len() || slots.is_empty() || !is_permutation(slots) {
         order.remarks.push("the order of the sub-buffers is damaged: they are ordered by time".into());
         order.pages = (0..stamps.len() as u32).filter(used).collect();
         order.pages.sort_by_key(|page| time(*page));

@@ -148,20 +148,28 @@ const fn lost(from: usize, to: usize, kind: LossKind, why: &'static str) -> Span
     Span { from, to, what: What::Lost { kind, why } }
 }
 
-/// Follows events from `from` to `end`: the place of the first thing that is none, and of the event before it, and the time.
-fn follow(page: &[u8], from: usize, end: usize, mut time: u64) -> (usize, usize, u64) {
-    let (mut at, mut before) = (from, from);
+/// Follows events from `from` to `end`: the place of the first thing that is none, and the time of the last event before it.
+fn follow(page: &[u8], from: usize, end: usize, mut time: u64) -> (usize, u64) {
+    let mut at = from;
     while at < end {
         match frame(page, at, end) {
             None | Some(Frame::End) => break,
             Some(frame) => {
                 time = later(time, &frame);
-                before = at;
                 at += frame.len();
             }
         }
     }
-    (at, before, time)
+    (at, time)
+}
+
+/// The place of the first event that is not credible, or `broken`, where something stands that can be none.
+fn first_incredible(page: &[u8], broken: usize, end: usize, is_credible: &dyn Fn(usize) -> bool) -> usize {
+    let mut at = PAGE_HEADER;
+    while at < broken && is_credible(at) {
+        at += frame(page, at, end).map_or(broken, |frame| frame.len().max(4));
+    }
+    at.min(broken)
 }
 
 /// Whether the mark of the end stands at `at`, or nothing that could hold an event.
@@ -196,7 +204,7 @@ impl Plan {
             let stored = page.get(end..end + 8).filter(|_| commit & MISSED_STORED != 0);
             plan.missed = Some(stored.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes));
         }
-        let (at, before, end_time) = follow(page, PAGE_HEADER, end, time);
+        let (at, end_time) = follow(page, PAGE_HEADER, end, time);
         plan.end_time = end_time;
         if at == end || (at + EVENT_MIN > end && is_end(page, at)) {
             plan.spans.push(Span { from: PAGE_HEADER, to: at, what: GOOD });
@@ -207,14 +215,14 @@ impl Plan {
             }
             return plan;
         }
-        plan.broken(page, (at, before), end, place, is_known);
+        plan.broken(page, at, end, place, is_known);
         plan
     }
 
     /// The events behind what the commit word says, where something shows that they belong to it: they end where the sub-
     /// buffer ends, and not later than the next one begins.
     fn beyond(&mut self, page: &[u8], from: usize, time: u64, place: Place, why: &'static str) {
-        let (at, _, end_time) = follow(page, from, page.len(), time);
+        let (at, end_time) = follow(page, from, page.len(), time);
         if at > from && is_end(page, at) && place.next_time.is_none_or(|next| end_time <= next) {
             self.spans.push(lost(PAGE_HEADER / 2, PAGE_HEADER, LossKind::Stale, why));
             self.spans.push(Span { from, to: at, what: BEYOND });
@@ -230,7 +238,7 @@ impl Plan {
     /// the commit word says when one of its bits is turned, if there is one way to do that.
     fn without_commit(&mut self, page: &[u8], place: Place, commit: u64) {
         let (time, _) = header(page);
-        let (at, _, end_time) = follow(page, PAGE_HEADER, page.len(), time);
+        let (at, end_time) = follow(page, PAGE_HEADER, page.len(), time);
         let is_in_time = place.next_time.is_none_or(|next| end_time <= next);
         let end = if place.is_full && is_end(page, at) && is_in_time { Some(at) } else { one_bit(page, commit) };
         let Some(end) = end.filter(|end| *end > PAGE_HEADER) else {
@@ -239,21 +247,14 @@ impl Plan {
         };
         self.spans.push(lost(PAGE_HEADER / 2, PAGE_HEADER, LossKind::Flipped, "its commit word is damaged"));
         self.spans.push(Span { from: PAGE_HEADER, to: end, what: BEYOND });
-        self.end_time = follow(page, PAGE_HEADER, end, time).2;
+        self.end_time = follow(page, PAGE_HEADER, end, time).1;
         self.data = end - PAGE_HEADER;
     }
 
-    /// Something in the middle cannot be an event. The one before it may be what is damaged, its length too long or too
-    /// short, and is believed if others of its type are as long. Behind it the first chain of events is taken that reaches
-    /// the end and begins with an event of a known type and length.
-    fn broken(
-        &mut self,
-        page: &[u8],
-        (at, before): (usize, usize),
-        end: usize,
-        place: Place,
-        is_known: &dyn Fn(u16, usize) -> bool,
-    ) {
+    /// Something in the middle cannot be an event. What is damaged may be the length of one before it, too long or too short,
+    /// so that words of payloads are taken for events: they are believed as far as others of their types are as long. Behind
+    /// that the first chain of such events is taken that reaches the end.
+    fn broken(&mut self, page: &[u8], at: usize, end: usize, place: Place, is_known: &dyn Fn(u16, usize) -> bool) {
         let (_, commit) = header(page);
         let cut = || place.is_full || one_bit(page, commit).is_some();
         if frame(page, at, page.len()).is_some_and(|frame| frame != Frame::End) && cut() {
@@ -267,7 +268,7 @@ impl Plan {
             Some(_) => true,
             None => false,
         };
-        let from = if at == PAGE_HEADER || is_credible(before) { at } else { before };
+        let from = first_incredible(page, at, end, &is_credible);
         if from > PAGE_HEADER {
             self.spans.push(Span { from: PAGE_HEADER, to: from, what: GOOD });
         }

@@ -73,6 +73,30 @@ pub(crate) fn plain(text: &[u8], out: &mut dyn Write) -> Result {
     Ok(())
 }
 
+/// Writes a number, filled up to `width`. Numbers are most of what is written, and this is several times as fast as the
+/// general way.
+fn digits(number: u64, is_negative: bool, base: u64, width: u8, zeros: bool, out: &mut dyn Write) -> Result {
+    const LENGTH: usize = 64;
+    let mut text = [if zeros { b'0' } else { b' ' }; LENGTH];
+    let (mut at, mut rest) = (LENGTH, number);
+    while rest != 0 || at == LENGTH {
+        at -= 1;
+        text[at] = b"0123456789abcdef"[(rest % base) as usize];
+        rest /= base;
+    }
+    let filled = LENGTH - usize::from(width).min(LENGTH - 1);
+    let sign = |at: usize| at - usize::from(is_negative);
+    if zeros {
+        at = if is_negative { at.min(filled + 1) } else { at.min(filled) };
+    }
+    if is_negative {
+        at = sign(at);
+        text[at] = b'-';
+    }
+    at = at.min(filled);
+    out.write_str(std::str::from_utf8(&text[at..]).unwrap_or(""))
+}
+
 impl What {
     fn value<'e>(&self, kind: &Kind, payload: &'e [u8]) -> Option<Is<'e>> {
         let field = kind.fields.get(usize::from(self.field))?;
@@ -126,25 +150,19 @@ impl How {
         let cut = number << unused >> unused;
         match self {
             Self::Plain => match value {
-                Is::Signed(number) => write!(out, "{number}"),
-                _ => write!(out, "{number}"),
+                Is::Signed(number) => digits(number.unsigned_abs(), number < 0, 10, 0, false, out),
+                _ => digits(number, false, 10, 0, false, out),
             },
             Self::Decimal { signed, width, zeros } => {
-                let width = usize::from(*width);
-                let signed_number = (number << unused).cast_signed() >> unused;
-                match (signed, zeros) {
-                    (true, true) => write!(out, "{signed_number:0width$}"),
-                    (true, false) => write!(out, "{signed_number:width$}"),
-                    (false, true) => write!(out, "{cut:0width$}"),
-                    (false, false) => write!(out, "{cut:width$}"),
-                }
+                let number = if *signed { (number << unused).cast_signed() >> unused } else { 0 };
+                let (size, is_negative) = if *signed { (number.unsigned_abs(), number < 0) } else { (cut, false) };
+                digits(size, is_negative, 10, *width, *zeros, out)
             }
             Self::Hex { prefix, width, zeros } => {
-                let width = usize::from(*width);
                 out.write_str(if *prefix { "0x" } else { "" })?;
-                if *zeros { write!(out, "{cut:0width$x}") } else { write!(out, "{cut:width$x}") }
+                digits(cut, false, 16, *width, *zeros, out)
             }
-            Self::Pointer => write!(out, "{number:016x}"),
+            Self::Pointer => digits(number, false, 16, 16, true, out),
             Self::Symbol { distance } => symbols.show(number, *distance, out),
             Self::Choice(yes, no) => out.write_str(if cut != 0 { yes } else { no }),
             Self::Names(names) => match names.iter().find(|(value, _)| *value == cut) {
@@ -188,9 +206,60 @@ fn state(number: u64, out: &mut dyn Write) -> Result {
     out.write_str(if number & PREEMPTED != 0 { "+" } else { "" })
 }
 
+/// Field of the events of single system calls; Linux shows these in a way of its own.
+const CALL_NUMBER: &str = "__syscall_nr";
+
+/// Whether it is an event of one system call.
+pub(crate) fn is_call(kind: &Kind) -> bool {
+    kind.fields.first().is_some_and(|field| field.name == CALL_NUMBER)
+}
+
+/// A system call as Linux shows it: `sys_close(fd: b)`, `sys_close -> 0x0`.
+pub(crate) fn call(kind: &Kind, payload: &[u8], out: &mut dyn Write) -> Result {
+    let number = |field: &crate::event::Field| field.value(payload).and_then(Is::number).unwrap_or(0);
+    if let (Some(name), Some(ret)) = (kind.name.strip_prefix("sys_exit_"), kind.fields.get(1)) {
+        return write!(out, "sys_{name} -> {:#x}", number(ret));
+    }
+    write!(out, "sys_{}(", kind.name.strip_prefix("sys_enter_").unwrap_or(&kind.name))?;
+    let mut between = "";
+    for field in kind.fields.iter().filter(|field| field.name != CALL_NUMBER) {
+        match field.value(payload) {
+            Some(Is::Text(text)) => {
+                out.write_str(" \"")?;
+                plain(text, out)?;
+                out.write_str("\"")?;
+            }
+            Some(Is::Bytes(_)) | None => {}
+            Some(_) => write!(out, "{between}{}: {:x}", field.name, number(field))?,
+        }
+        between = ", ";
+    }
+    out.write_str(")")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_everywhere() {
+        for number in [0i64, 7, -7, 999, -999, i64::MAX, i64::MIN] {
+            for width in [0u8, 3, 20] {
+                let shown = |base, zeros| {
+                    let mut out = String::new();
+                    let (size, is_negative) =
+                        if base == 16 { (number.cast_unsigned(), false) } else { (number.unsigned_abs(), number < 0) };
+                    digits(size, is_negative, base, width, zeros, &mut out).unwrap();
+                    out
+                };
+                let width = usize::from(width);
+                assert_eq!(shown(10, false), format!("{number:width$}"));
+                assert_eq!(shown(10, true), format!("{number:0width$}"));
+                assert_eq!(shown(16, false), format!("{number:width$x}"));
+                assert_eq!(shown(16, true), format!("{number:0width$x}"));
+            }
+        }
+    }
 
     #[test]
     fn states_are_letters() {

@@ -111,11 +111,8 @@ fn single(possible: &[&'static Known]) -> Option<&'static Known> {
 
 /// Whether an event says enough for its shape to be its own: names or texts, or a good many numbers.
 fn is_telling(kind: &Kind) -> bool {
-    kind.fields.iter().any(|field| match field.holds {
-        Holds::Text | Holds::TextElsewhere => true,
-        Holds::Numbers(_) => true,
-        _ => false,
-    })
+    let tells = |field: &Field| matches!(field.holds, Holds::Text | Holds::TextElsewhere | Holds::Numbers(_));
+    kind.fields.iter().any(tells)
 }
 
 /// Whether an event can be of this kind.

@@ -63,7 +63,7 @@ impl<'a> Region<'a> {
     /// The region that begins at a place of an image; `None` if nothing like a region is there.
     #[must_use]
     pub fn parse(image: &'a [u8], at: u64) -> Option<Self> {
-        let (divided, _) = inspect(image, at)?;
+        let divided = inspect(image, at)?;
         let bytes = &image[usize::try_from(at).ok()?..];
         let end = usize::try_from(divided.size).unwrap_or(usize::MAX).min(bytes.len());
         let mut region =
@@ -206,8 +206,9 @@ impl<'a> Region<'a> {
         };
         let mut plan = Plan::of(bytes, place, &is_known);
         // An empty one between others is one that Linux emptied, or that never reached memory.
-        if place.is_full && plan.spans.iter().all(|span| span.from == span.to) && number > 0 {
-            let why = "it is empty between others that are not";
+        let has_events = |span: &page::Span| matches!(span.what, page::What::Events { .. }) && span.from < span.to;
+        if place.is_full && !plan.spans.iter().any(has_events) {
+            let why = "nothing of it can be read, between others that can";
             let what = page::What::Lost { kind: LossKind::Page, why };
             plan.spans = vec![page::Span { from: 0, to: bytes.len(), what }];
             plan.whole = false;

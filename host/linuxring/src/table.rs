@@ -130,7 +130,8 @@ fn how(form: &str) -> Option<How> {
         "mode" => How::Names(bits(MODES)),
         "tick" => How::Names(bits(TICK)),
         "timer" => How::Flags { separator: "|".into(), names: bits(TIMER), none: String::new() },
-        "gfp" => How::Flags { separator: "|".into(), names: bits(GFP), none: "none".into() },
+        "gfp" => How::Flags { separator: "|".into(), names: bits(&GFP), none: "none".into() },
+        "gfp7" => How::Flags { separator: "|".into(), names: bits(&gfp_by_bit()), none: "none".into() },
         _ => return None,
     })
 }
@@ -166,8 +167,8 @@ const TICK: &[(u64, &str)] = &[
 
 const TIMER: &[(u64, &str)] = &[(1 << 18, "M"), (1 << 19, "D"), (1 << 20, "P"), (1 << 21, "I")];
 
-/// What callers of the allocator name, made of its bits; the larger ones first.
-const GFP: &[(u64, &str)] = {
+/// What callers of the allocator name, made of its bits; the larger ones first. In this order 6.12 shows them.
+const GFP: [(u64, &str); 35] = {
     const RECLAIM: u64 = 3 << 10;
     const IO: u64 = 1 << 6;
     const FS: u64 = 1 << 7;
@@ -175,7 +176,7 @@ const GFP: &[(u64, &str)] = {
     const USER: u64 = RECLAIM | IO | FS | HARDWALL;
     const MOVABLE: u64 = USER | 2 | 8;
     const LIGHT: u64 = (MOVABLE | 1 << 18 | 1 << 19 | 1 << 13) & !RECLAIM;
-    &[
+    [
         (LIGHT | 1 << 10, "GFP_TRANSHUGE"),
         (LIGHT, "GFP_TRANSHUGE_LIGHT"),
         (MOVABLE, "GFP_HIGHUSER_MOVABLE"),
@@ -213,6 +214,13 @@ const GFP: &[(u64, &str)] = {
         (1 << 23, "__GFP_ZEROTAGS"),
     ]
 };
+
+/// The same in the order in which 7.3 shows them: first what callers name, then all of reclaim, then bit by bit.
+fn gfp_by_bit() -> Vec<(u64, &'static str)> {
+    let (named, mut bits): (Vec<_>, Vec<_>) = GFP.into_iter().partition(|(_, name)| !name.starts_with("__"));
+    bits.sort_by_key(|(bits, _)| if bits.is_power_of_two() { *bits } else { 0 });
+    named.into_iter().chain(bits).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,12 @@
 //! Reads tracefs' own descriptions of events: `format` files.
 //!
 //! What is printed is followed as far as events usually go: text, numbers, strings, pointers, names of values and of flags,
-//! one of two texts. Of an event whose form goes further every field is shown as `field=value`.
+//! one of two texts. An event whose form goes further is shown in its built-in form, if there is one for the same fields, else
+//! every field as `field=value`.
 
 use crate::event::{Field, Holds, Kind};
 use crate::print::{How, Piece, What};
+use crate::table::{Known, TABLE};
 use std::collections::HashMap;
 
 /// Bytes of the common header: fields before their end are those of every event.
@@ -26,7 +28,8 @@ pub(crate) fn kinds(text: &str) -> HashMap<u16, Kind> {
             let Some(id) = id.take() else { continue };
             let mut kind =
                 Kind { name: std::mem::take(&mut name), fields: std::mem::take(&mut fields), print: Vec::new() };
-            kind.print = pieces(rest.trim(), &kind).unwrap_or_else(|| all_fields(&kind));
+            kind.print = pieces(rest.trim(), &kind)
+                .unwrap_or_else(|| as_built_in(id, &kind).unwrap_or_else(|| all_fields(&kind)));
             kinds.insert(id, kind);
         }
     }
@@ -57,6 +60,14 @@ fn field(line: &str) -> Option<Field> {
         return None;
     }
     Some(Field { name: name.into(), holds, offset: offset.checked_sub(COMMON)?, size })
+}
+
+/// The form of the same event as it is built in, if its fields are the same; of several the one with the same id.
+fn as_built_in(id: u16, kind: &Kind) -> Option<Vec<Piece>> {
+    let is_same = |known: &&Known| known.kind.name == kind.name && known.kind.fields == kind.fields;
+    let same = || TABLE.iter().filter(is_same);
+    let known = same().find(|known| known.ids.contains(&Some(id))).or_else(|| same().next_back())?;
+    Some(known.kind.print.clone())
 }
 
 /// Every field as `field=value`.
@@ -218,7 +229,7 @@ fn bare(mut text: &str) -> &str {
         let is_type = inside.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '*'));
         text = if behind.is_empty() {
             inside
-        } else if is_type && behind.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '(')) {
+        } else if is_type && behind.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '(' | '~')) {
             behind
         } else {
             return text;
@@ -309,4 +320,72 @@ fn what(text: &str, kind: &Kind) -> Option<What> {
         None => (name, None),
     };
     Some(What { field: place(name)?, element, ..What::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbols::Symbols;
+
+    fn shown(fields: &str, print: &str, payload: &[u8]) -> String {
+        let common = "field:unsigned short common_type; offset:0; size:2; signed:0;";
+        let text = format!("name: some_event\nID: 700\nformat:\n\t{common}\n\n{fields}\nprint fmt: {print}\n");
+        let mut out = String::new();
+        kinds(&text)[&700].show(payload, &Symbols::default(), &mut out).unwrap();
+        out
+    }
+
+    const FIELDS: &str = "\tfield:int a;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:__data_loc char[] name;\toffset:12;\tsize:4;\tsigned:0;\n\tfield:unsigned long b[2];\toffset:16;\tsize:16;\tsigned:0;";
+
+    fn payload() -> Vec<u8> {
+        let mut payload = (-2i32).to_le_bytes().to_vec();
+        payload.extend([32, 0, 5, 0]);
+        payload.extend(0xabcu64.to_le_bytes());
+        payload.extend(3u64.to_le_bytes());
+        payload.extend(b"four\0\0\0\0");
+        payload
+    }
+
+    #[test]
+    fn usual_forms_are_followed() {
+        for (print, expected) in [
+            (r#""a=%d name=%s", REC->a, __get_str(name)"#, "a=-2 name=four"),
+            (
+                r#""%03d %u %x %#lx 100%%", REC->a, REC->a, REC->b[0], (unsigned long)(REC->b[0])"#,
+                "-02 4294967294 abc 0xabc 100%",
+            ),
+            (
+                r#""%p %ps %s", (void *)REC->b[0], REC->b[1], (REC->a) ? "yes, so" : "no""#,
+                "0000000000000abc 0x3 yes, so",
+            ),
+            (r#""%s", __print_symbolic(REC->b[1], { 1, "one" }, { (1 << 1) | 1, "three, 3" })"#, "three, 3"),
+            (
+                r#""%s", __print_flags(REC->b[1], "|", { 0x1UL, "A" }, {( unsigned long)(((( gfp_t)((((1UL))) << (1))))), "B" })"#,
+                "A|B",
+            ),
+            (r#""%lu %lu", REC->b[0] >> 4, REC->b[0] & 0xff"#, "171 188"),
+        ] {
+            assert_eq!(shown(FIELDS, print, &payload()), expected, "{print}");
+        }
+    }
+
+    #[test]
+    fn what_goes_further_is_shown_field_by_field() {
+        let print = r#""%s", some_function(REC->a)"#;
+        assert_eq!(shown(FIELDS, print, &payload()), "a=-2 name=four b=bc0a0000000000000300000000000000");
+        assert_eq!(shown(FIELDS, print, &payload()[..6]), "a=-2 name=(cut off) b=(cut off)");
+    }
+
+    #[test]
+    fn any_text_is_read() {
+        for text in [
+            "",
+            "ID: 1\nprint fmt: \"%",
+            "name: x\nID: 70000\nprint fmt: \"\"",
+            "ID: 3\nprint fmt: \"%d %s\", (((, {",
+            "field:",
+        ] {
+            let _ = kinds(text);
+        }
+    }
 }

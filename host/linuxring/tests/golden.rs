@@ -6,7 +6,7 @@ use trace::Trace;
 
 #[test]
 fn every_event_is_shown_as_linux_shows_it() {
-    for name in support::NAMES {
+    for name in support::ALL {
         let corpus = corpus(name);
         let linux = corpus.linux();
         let (ours, theirs) = (shown(&linux), listing(&corpus.trace));
@@ -20,7 +20,7 @@ fn every_event_is_shown_as_linux_shows_it() {
 
 #[test]
 fn every_count_is_the_one_that_linux_says() {
-    for name in support::NAMES {
+    for name in support::ALL {
         let corpus = corpus(name);
         let linux = corpus.linux();
         let mut core = 0;

@@ -10,6 +10,11 @@ use trace::{Item, Trace, merged};
 /// Regions with everything that Linux said of them.
 pub(crate) const NAMES: [&str; 2] = ["6.12.95-quiet", "7.3.4-live"];
 
+/// All of them: besides those two one with prints and raw data on one processor, one of a function tracer, one of eight
+/// processors, one of a kernel with pages of 16 KiB.
+pub(crate) const ALL: [&str; 6] =
+    ["6.12.95-quiet", "7.3.4-live", "6.12.95-prints", "7.3.4-function", "7.3.4-eight", "7.3.4-16k"];
+
 /// A region and what Linux said of it.
 pub(crate) struct Corpus {
     pub(crate) region: Vec<u8>,
@@ -44,7 +49,8 @@ impl Corpus {
     }
 }
 
-/// Linux's listing without its heading, an event a text: the lines of a stack belong to theirs.
+/// Linux's listing without its heading, an event a text: the lines of a stack belong to theirs. What would command a
+/// terminal is escaped, which Linux does not do.
 pub(crate) fn listing(trace: &str) -> Vec<String> {
     let mut events: Vec<String> = Vec::new();
     for line in trace.lines().filter(|line| !line.starts_with('#')) {
@@ -53,7 +59,7 @@ pub(crate) fn listing(trace: &str) -> Vec<String> {
                 event.push('\n');
                 event.push_str(line);
             }
-            _ => events.push(line.into()),
+            _ => events.push(line.replace('\t', "\\t").replace('\x1b', "\\x1b")),
         }
     }
     events
