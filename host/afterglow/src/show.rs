@@ -264,5 +264,7 @@ fn tail(trace: &dyn Trace, events: usize, out: &mut Out) {
 }
 
 fn seconds(ns: u64) -> String {
-    format!("{:>5}.{:06}", ns / 1_000_000_000, ns / 1000 % 1_000_000)
+    // Rounded, as Linux does.
+    let us = ns.saturating_add(500) / 1000;
+    format!("{:>5}.{:06}", us / 1_000_000, us % 1_000_000)
 }

@@ -23,12 +23,9 @@ impl<'a, C: Crc32c> BankTrace<'a, C> {
     /// `place` is where the bank begins in the image, `number` which bank of the region it is.
     pub(crate) fn new(bank: &Bank<'a, C>, place: u64, number: u32) -> Self {
         let cores: Vec<_> = (0..bank.geometry().cores).map(|core| bank.core(core)).collect();
-        Self {
-            about: about::of(bank, place, number),
-            schema: Schema::of_region(&about::schema(bank)),
-            counts: cores.iter().map(|_| OnceCell::new()).collect(),
-            cores,
-        }
+        let mut about = about::of(bank, place, number);
+        let schema = schema(bank, &mut about);
+        Self { about, schema, counts: cores.iter().map(|_| OnceCell::new()).collect(), cores }
     }
 
     fn told(&self, core: u32) -> Option<Told<'a, C>> {
@@ -42,6 +39,22 @@ impl<'a, C: Crc32c> BankTrace<'a, C> {
             open_end_counts: counters.is_some_and(|counters| counters.last && counters.in_flight > 0),
         })
     }
+}
+
+/// What stands in the bank's schema for a line of it that is lost.
+const LOST: &[u8] = b"????????";
+
+/// The bank's own schema; for events whose description is lost, this program's: an id never means anything else.
+fn schema<C: Crc32c>(bank: &Bank<'_, C>, about: &mut About) -> Schema {
+    let text = about::schema(bank);
+    let is_whole = |line: &[u8]| !line.windows(LOST.len()).any(|part| part == LOST);
+    let own: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| is_whole(line)).collect();
+    let lost = text.windows(LOST.len()).any(|part| part == LOST);
+    if lost || text.is_empty() {
+        about.remarks.push("part of the schema is lost: this program's own describes the events instead".into());
+    }
+    let fallback = if lost || text.is_empty() { kernel::events::SCHEMA.as_bytes() } else { &[] };
+    Schema::of_region(&[own.join(&b'\n').as_slice(), b"\n", fallback].concat())
 }
 
 /// Recovery's items of one core, told in the model's words.
