@@ -20,7 +20,7 @@ KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
 PLUGIN = $(BUILT)/$(shell rustc -vV | sed -n 's/^host: //p')/release/libafterglow_plugin.so
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
 # What is built for the bare-metal target.
-TARGET_CRATES := -p ring -p arch -p boards -p kernel
+TARGET_CRATES := -p ring -p wire -p arch -p boards -p kernel
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

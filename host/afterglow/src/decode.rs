@@ -38,11 +38,12 @@ fn parse_output(text: &str) -> Result<Output, String> {
 
 impl Decode {
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        let linux = self.inputs.linux()?;
         let mut status = 0;
         let opened = self.inputs.open()?;
         let mut stream = Stream::default();
         for opened in &opened {
-            let reading = opened.read();
+            let reading = opened.read(&linux);
             for remark in &reading.remarks {
                 eprintln!("afterglow: {}: {remark}", opened.name);
                 status = status.max(DAMAGED);
@@ -109,9 +110,10 @@ impl Decode {
     }
 }
 
+/// Whether something that was recorded is gone. Sub-buffers that are whole are not gone through event by event.
 fn damaged(trace: &dyn Trace) -> bool {
-    let is_damage = |item: Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
-    (0..trace.about().cores.len() as u32).any(|core| trace.items(core).any(is_damage))
+    let is_damage = |item: &Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
+    (0..trace.about().cores.len() as u32).any(|core| trace.pages(core).any(|page| page.items.iter().any(is_damage)))
 }
 
 /// Where text goes: opened when there is some.

@@ -32,14 +32,12 @@ impl Extract {
         let mut status = 0;
         for path in &self.inputs {
             let opened = Opened::of(path)?;
-            if opened.regions().is_empty() {
+            if opened.regions().next().is_none() {
                 eprintln!("afterglow: {}: no region is in it", opened.name);
                 status = NOTHING;
             }
-            for region in opened.regions() {
+            for (region, bytes) in opened.regions() {
                 let to = self.out.join(format!("{}-{:#x}.region", opened.stem, region.place.start));
-                let place = region.place.start as usize..region.place.end as usize;
-                let bytes = opened.bytes().get(place).context("the region lies outside the file")?;
                 self.write(&to, bytes)?;
                 println!("{}: {} KiB, boot {}", shown(&to), bytes.len() >> 10, region.header.boot);
             }

@@ -3,7 +3,8 @@
 use crate::symbols::{Place, Symbols};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use reader::{Image, Input, Reading, Region};
+use linuxring::{Formats, Symbols as LinuxSymbols};
+use reader::{Image, Input, OfLinux, Reading, Region};
 use ring::escape::Escaped;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,14 @@ pub(crate) struct Inputs {
     /// The kernel's ELF file: the one whose build id is the trace's is used, others are said to be wrong
     #[arg(long, value_name = "FILE", env = "AFTERGLOW_KERNEL", hide_env_values = true)]
     elf: Vec<PathBuf>,
+
+    /// For what Linux left: its /proc/kallsyms or System.map
+    #[arg(long, value_name = "FILE", help_heading = "For Linux's regions")]
+    symbols: Option<PathBuf>,
+
+    /// For what Linux left: a copy of its /sys/kernel/tracing/events, or `format` files of it one behind the other
+    #[arg(long, value_name = "PATH", help_heading = "For Linux's regions")]
+    formats: Option<PathBuf>,
 }
 
 /// Which boots of an input.
@@ -86,6 +95,32 @@ impl Inputs {
         Ok(opened)
     }
 
+    /// What is known of the Linux whose regions are read.
+    ///
+    /// # Errors
+    /// A file that was named cannot be read, or holds nothing of the kind.
+    pub(crate) fn linux(&self) -> Result<OfLinux> {
+        let mut linux = OfLinux::default();
+        if let Some(path) = &self.symbols {
+            linux.symbols = LinuxSymbols::load(&std::fs::read(path).with_context(|| shown(path))?);
+            if linux.symbols.is_empty() {
+                bail!("{}: no line of it is an address, a letter and a name, as in /proc/kallsyms", shown(path));
+            }
+        }
+        if let Some(path) = &self.formats {
+            linux.formats = if path.is_dir() {
+                Formats::load_directory(path).with_context(|| shown(path))?
+            } else {
+                let text = std::fs::read(path).with_context(|| shown(path))?;
+                Formats::load(&String::from_utf8_lossy(&text))
+            };
+            if linux.formats.is_empty() {
+                bail!("{}: no event's format is in it, as in /sys/kernel/tracing/events/*/*/format", shown(path));
+            }
+        }
+        Ok(linux)
+    }
+
     /// Whether more than one trace may be asked for.
     pub(crate) fn may_be_several(&self) -> bool {
         self.boot == Which::All || self.paths.len() > 1 || self.paths.iter().any(|path| path.is_dir())
@@ -139,19 +174,14 @@ impl Opened {
         Ok(Self { name: shown(path), stem, input: Input::new(image) })
     }
 
-    /// Where regions of ours are in it.
-    pub(crate) fn regions(&self) -> &[Region] {
+    /// The regions of ours in it, and their bytes.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = (&Region, &[u8])> {
         self.input.regions()
     }
 
-    /// Its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.input.bytes()
-    }
-
     /// What is in it.
-    pub(crate) fn read(&self) -> Reading<'_> {
-        self.input.read()
+    pub(crate) fn read(&self, linux: &OfLinux) -> Reading<'_> {
+        self.input.read_with(linux)
     }
 }
 

@@ -29,9 +29,10 @@ impl Report {
             anyhow::bail!("--out names one page, and there are {} inputs: each gets its own without it", opened.len());
         }
         let kernels = self.inputs.kernels();
+        let linux = self.inputs.linux()?;
         let mut status = 0;
         for opened in &opened {
-            let reading = opened.read();
+            let reading = opened.read(&linux);
             let chosen = self.inputs.chosen(&reading);
             let Some(first) = chosen.first() else {
                 eprintln!("afterglow: {}", self.inputs.nothing(opened, &reading));

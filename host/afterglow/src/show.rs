@@ -26,9 +26,10 @@ impl Show {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let mut out = Out::new();
         let kernels = self.inputs.kernels();
+        let linux = self.inputs.linux()?;
         let mut status = 0;
         for opened in self.inputs.open()? {
-            let reading = opened.read();
+            let reading = opened.read(&linux);
             let chosen = self.inputs.chosen(&reading);
             if chosen.is_empty() {
                 eprintln!("afterglow: {}", self.inputs.nothing(&opened, &reading));

@@ -6,7 +6,7 @@ fn main() -> std::io::Result<()> {
     let path = std::env::args_os().nth(1).unwrap_or_default();
     let start = Instant::now();
     let input = reader::Input::new(reader::Image::open(path.as_ref())?);
-    println!("found in {:?}: {:?}", start.elapsed(), input.regions().len());
+    println!("found in {:?}: {:?}", start.elapsed(), input.regions().count());
     let reading = input.read();
     println!("{:?} {:?} {:?}", reading.kind, reading.remarks, start.elapsed());
     for trace in &reading.traces {

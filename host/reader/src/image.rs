@@ -60,6 +60,8 @@ impl Image {
         // SAFETY: the mapping is private, so what is written stays here. Who cuts the file off while it is read makes this
         // process die, and who writes into it makes bytes change that nobody believes before they verify.
         let bytes = unsafe { MmapOptions::new().map_copy(file) }?;
+        // All of it is going to be looked at: once instead of page by page. A kernel that cannot does it page by page.
+        let _ = bytes.advise(memmap2::Advice::PopulateRead);
         Ok(Self { bytes: Bytes::Mapped(bytes) })
     }
 

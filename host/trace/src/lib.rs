@@ -18,7 +18,6 @@ pub mod fake;
 mod item;
 mod merge;
 mod schema;
-mod show;
 
 pub use about::{About, Clock, Core, Counts, End, Nested, Origin, Panic, Registers, Stop, hex};
 pub use item::{Event, Item, Loss, LossKind, Page};
@@ -70,10 +69,7 @@ pub trait Trace {
         match self.name(event.id) {
             "" => {}
             "unknown" => write!(out, "unknown: id={} data=", event.id)?,
-            name => {
-                out.write_str(name)?;
-                out.write_str(": ")?;
-            }
+            name => write!(out, "{name}: ")?,
         }
         self.text(event, out)
     }

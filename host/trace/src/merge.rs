@@ -4,8 +4,9 @@ use crate::{Item, Trace};
 
 /// All cores' items in time order. A core's own order is never changed, even where its times go back.
 pub struct Merged<'t> {
-    /// The core whose head is earliest is last. So few that moving them costs less than a heap.
-    heads: Vec<(u64, Item<'t>, Items<'t>)>,
+    heads: Vec<(Item<'t>, Items<'t>)>,
+    /// Times of the heads and their cores' places; the earliest is last. So few that moving them costs less than a heap.
+    order: Vec<(u64, u32)>,
 }
 
 type Items<'t> = Box<dyn Iterator<Item = Item<'t>> + 't>;
@@ -14,37 +15,38 @@ type Items<'t> = Box<dyn Iterator<Item = Item<'t>> + 't>;
 #[must_use]
 pub fn merged(trace: &dyn Trace) -> Merged<'_> {
     let cores = 0..u32::try_from(trace.about().cores.len()).unwrap_or(u32::MAX);
-    let mut heads: Vec<_> = cores
+    let heads: Vec<_> = cores
         .filter_map(|core| {
             let mut items = trace.items(core);
-            let first = items.next()?;
-            Some((first.time_ns(), first, items))
+            Some((items.next()?, items))
         })
         .collect();
-    heads.sort_by_key(|(time, item, _)| std::cmp::Reverse((*time, item.core())));
-    Merged { heads }
+    let mut order: Vec<_> = (0u32..).zip(&heads).map(|(place, (item, _))| (item.time_ns(), place)).collect();
+    order.sort_by_key(|key| std::cmp::Reverse(*key));
+    Merged { heads, order }
 }
 
 impl<'t> Iterator for Merged<'t> {
     type Item = Item<'t>;
 
     fn next(&mut self) -> Option<Item<'t>> {
-        let (key, head, items) = self.heads.last_mut()?;
+        let (time, place) = *self.order.last()?;
+        let (head, items) = self.heads.get_mut(place as usize)?;
         let Some(next) = items.next() else {
-            return self.heads.pop().map(|(_, head, _)| head);
+            self.order.pop();
+            // It is asked for no more; its last item goes.
+            let nothing = Item::Loss(crate::Loss::nothing());
+            return Some(std::mem::replace(head, nothing));
         };
         // A core whose time goes back keeps its place in the order of the others.
-        *key = (*key).max(next.time_ns());
+        let key = (time.max(next.time_ns()), place);
         let item = std::mem::replace(head, next);
-        let mut at = self.heads.len() - 1;
-        while at > 0 {
-            let key = |i: usize| (self.heads[i].0, self.heads[i].1.core());
-            if key(at) <= key(at - 1) {
-                break;
-            }
-            self.heads.swap(at, at - 1);
+        let mut at = self.order.len() - 1;
+        while at > 0 && key > self.order[at - 1] {
+            self.order[at] = self.order[at - 1];
             at -= 1;
         }
+        self.order[at] = key;
         Some(item)
     }
 }
