@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes recovery with libFuzzer, on stable Rust and without cargo-fuzz.
 #
-#   scripts/fuzz.sh [seconds in all, 60] [target: recovery, structured, walker; all]
+#   scripts/fuzz.sh [seconds in all, 60] [target: recovery, structured, walker, reader; all]
 #
 # New inputs go to fuzz/found/<target>. An input that fails is kept in fuzz/artifacts/<target>, and the command that
 # repeats it is printed. scripts/fuzz.sh --minimize folds what was found into the stored corpus.
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
 seconds=${1:-60}
-targets=(recovery structured walker)
+targets=(recovery structured walker reader)
 [ $# -lt 2 ] || targets=("$2")
 limit_mb=2048
 

@@ -9,7 +9,7 @@ use trace::fake::Fake;
 use trace::{Event, Item, Loss, Trace, Value};
 
 /// What babeltrace2 prints of a trace, and what it warns of.
-fn read(fake: &Fake) -> (String, String) {
+fn read(fake: &dyn Trace) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     formats::ctf::write(fake, directory.path()).unwrap();
     let arguments = ["--clock-cycles", "--no-delta"];
@@ -33,7 +33,7 @@ fn bytes(name: &str, length: &str, bytes: &[u8]) -> String {
     format!("{length} = {}, {name} = [ {}{space}]", bytes.len(), all.join(", "))
 }
 
-fn event(fake: &Fake, event: &Event<'_>) -> String {
+fn event(fake: &dyn Trace, event: &Event<'_>) -> String {
     let format = fake.schema().get(event.id);
     let values: Option<Vec<_>> = format.and_then(|format| {
         // The second of one name has a number behind it.
@@ -62,11 +62,11 @@ fn event(fake: &Fake, event: &Event<'_>) -> String {
         }
         _ => ("unknown", format!("id = {}, {}", event.id, bytes("data", "length", event.payload))),
     };
-    let marks = u8::from(!event.time_is_certain) | u8::from(event.after_loss) << 1;
+    let marks = u8::from(!event.time_is_certain) | u8::from(event.after_loss) << 1 | u8::from(event.beyond_commit) << 2;
     let fields = if fields.is_empty() { String::new() } else { format!(", {{ {fields} }}") };
     format!(
-        "[{:020}] {name}: {{ cpu_id = {} }}, {{ pid = {}, flags = 1, nesting = 0, marks = {marks} }}{fields}",
-        event.time_ns, event.core, event.pid
+        "[{:020}] {name}: {{ cpu_id = {} }}, {{ pid = {}, flags = {}, nesting = {}, marks = {marks} }}{fields}",
+        event.time_ns, event.core, event.pid, event.flags, event.nesting
     )
 }
 
@@ -82,7 +82,7 @@ fn loss(loss: &Loss<'_>) -> String {
     )
 }
 
-fn same(said: &str, fake: &Fake) {
+fn same(said: &str, fake: &dyn Trace) {
     let expected = support::items(fake);
     for (said, expected) in said.lines().zip(&expected) {
         match expected {
@@ -116,6 +116,18 @@ fn babeltrace_tells_losses_as_events_and_warns_of_what_was_counted() {
         "WARNING: Tracer discarded 1 packet",
     ];
     assert_eq!(warned, expected);
+}
+
+#[test]
+fn babeltrace_reads_a_region_whole_and_damaged() {
+    for (image, is_whole) in [(support::region(), true), (support::damaged_region(), false)] {
+        support::read_region(image, |trace| {
+            let (said, warned) = read(trace);
+            same(&said, trace);
+            assert!(said.lines().count() > 800);
+            assert!(!is_whole || warned.is_empty(), "{warned}");
+        });
+    }
 }
 
 #[test]

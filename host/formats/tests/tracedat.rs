@@ -4,7 +4,6 @@ mod support;
 
 use std::io::Write;
 use support::{damaged, everything, pathological};
-use trace::fake::Fake;
 use trace::{Item, Trace};
 
 fn file(trace: &dyn Trace) -> tempfile::NamedTempFile {
@@ -26,9 +25,9 @@ fn report(trace: &dyn Trace) -> Vec<u8> {
 }
 
 /// A line as trace-cmd prints it.
-fn line(fake: &Fake, event: &trace::Event<'_>) -> Vec<u8> {
+fn line(fake: &dyn Trace, event: &trace::Event<'_>) -> Vec<u8> {
     let (seconds, nanos) = (event.time_ns / 1_000_000_000, event.time_ns % 1_000_000_000);
-    let task = format!("<...>-{}", event.pid);
+    let task = if event.pid == 0 { "<idle>-0".into() } else { format!("<...>-{}", event.pid) };
     let name = format!("{}:", fake.name(event.id));
     let head = format!("{task} [{:03}] {seconds}.{nanos:09}: {name} ", event.core);
     [head.as_bytes(), &support::raw_text(fake, event), b"\n"].concat()
@@ -55,32 +54,61 @@ fn trace_cmd_tells_every_event_as_the_model_does() {
     }
 }
 
-#[test]
-fn trace_cmd_says_which_events_were_dropped_where() {
-    let fake = damaged();
-    let said = report(&fake);
-    // trace-cmd says it before the first event behind the loss.
+/// What trace-cmd has to print of a trace with losses: what is dropped before the first event behind each.
+fn expected(trace: &dyn Trace) -> Vec<Vec<u8>> {
+    let cores = trace.about().cores.len();
     let mut expected = Vec::new();
-    let mut missing = [None, None];
-    for item in support::items(&fake) {
+    let mut missing: Vec<Option<(Option<u64>, String, u64)>> = vec![None; cores];
+    for item in support::items(trace) {
         let core = item.core() as usize;
         match item {
-            Item::Loss(loss) => missing[core] = Some((loss.events, loss.what.into_owned(), loss.time_ns)),
+            Item::Loss(loss) => {
+                let before = missing[core].take();
+                let events = match before {
+                    Some((events, ..)) => loss.events.zip(events).map(|(a, b)| a + b),
+                    None => loss.events,
+                };
+                missing[core] = Some((events, loss.what.into_owned(), loss.time_ns));
+            }
             Item::Event(event) => {
-                match missing[core].take() {
-                    Some((Some(events), ..)) => {
-                        expected.push(format!("CPU:{core} [{events} EVENTS DROPPED]\n").into_bytes());
-                    }
-                    Some((None, ..)) => expected.push(format!("CPU:{core} [EVENTS DROPPED]\n").into_bytes()),
-                    None => {}
-                }
-                expected.push(line(&fake, &event));
+                expected.extend(missing[core].take().map(|(events, ..)| dropped(core, events)));
+                expected.push(line(trace, &event));
             }
         }
     }
     // Behind the last event of a core there is none that could say it.
-    let (_, what, time) = missing[1].take().unwrap();
-    expected.push(b"CPU:1 [1 EVENTS DROPPED]\n".to_vec());
-    expected.push(format!("<idle>-0 [001] 0.{time:09}: loss: {what}\n").into_bytes());
-    same(&said, &expected);
+    for (core, missing) in missing.into_iter().enumerate() {
+        if let Some((events, what, time)) = missing {
+            expected.push(dropped(core, events));
+            let (seconds, nanos) = (time / 1_000_000_000, time % 1_000_000_000);
+            expected.push(format!("<idle>-0 [{core:03}] {seconds}.{nanos:09}: loss: {what}\n").into_bytes());
+        }
+    }
+    expected
+}
+
+fn dropped(core: usize, events: Option<u64>) -> Vec<u8> {
+    match events {
+        Some(events) => format!("CPU:{core} [{events} EVENTS DROPPED]\n").into_bytes(),
+        None => format!("CPU:{core} [EVENTS DROPPED]\n").into_bytes(),
+    }
+}
+
+#[test]
+fn trace_cmd_says_which_events_were_dropped_where() {
+    let fake = damaged();
+    same(&report(&fake), &expected(&fake));
+}
+
+#[test]
+fn trace_cmd_reads_a_region_whole_and_damaged() {
+    for (image, is_whole) in [(support::region(), true), (support::damaged_region(), false)] {
+        support::read_region(image, |trace| {
+            let lost = support::items(trace).iter().filter(|item| matches!(item, Item::Loss(_))).count();
+            assert_eq!(lost == 0, is_whole, "{lost} losses");
+            let expected = expected(trace);
+            assert!(expected.len() > 800, "{}", expected.len());
+            same(&report(trace), &expected);
+        });
+    }
 }

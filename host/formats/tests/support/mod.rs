@@ -1,6 +1,13 @@
 //! Traces that the tests of all formats write, and what the model says of them.
 #![allow(dead_code, unreachable_pub, reason = "each test has its own part of it")]
 
+use kernel::events::{IrqEntry, Print, SCHEMA, Work};
+use ring::check::Table;
+use ring::fake::{Ram, StepClock};
+use ring::format::Geometry;
+use ring::records::{BankRecord, BankState};
+use ring::region::Header;
+use ring::writer::{Mode, Target, Writer};
 use std::path::Path;
 use std::process::Command;
 use trace::fake::Fake;
@@ -210,12 +217,12 @@ pub fn pathological() -> Fake {
 }
 
 /// All that the model says, in the order of time.
-pub fn items(fake: &Fake) -> Vec<Item<'_>> {
+pub fn items<'t>(fake: &'t dyn Trace) -> Vec<Item<'t>> {
     merged(fake).collect()
 }
 
 /// The events of it.
-pub fn events(fake: &Fake) -> Vec<Event<'_>> {
+pub fn events<'t>(fake: &'t dyn Trace) -> Vec<Event<'t>> {
     let event = |item| match item {
         Item::Event(event) => Some(event),
         Item::Loss(_) => None,
@@ -224,7 +231,7 @@ pub fn events(fake: &Fake) -> Vec<Event<'_>> {
 }
 
 /// An event's text with the bytes of its fields as they are.
-pub fn raw_text(fake: &Fake, event: &Event<'_>) -> Vec<u8> {
+pub fn raw_text(fake: &dyn Trace, event: &Event<'_>) -> Vec<u8> {
     let Some(format) = fake.schema().get(event.id) else {
         return format!("id={} data={}", event.id, Value::Bytes(event.payload)).into_bytes();
     };
@@ -249,4 +256,55 @@ pub fn read(program: &str, arguments: &[&str], path: &Path) -> Vec<u8> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program}: {}\n{said}", output.status);
     output.stdout
+}
+
+/// A region as a kernel leaves it: two cores, whose rings have gone round, one bank.
+pub fn region() -> Vec<u8> {
+    let size = 128 << 10;
+    let ram = Ram::new(size);
+    let geometry = Geometry::new(size, 1, 2).unwrap();
+    let mut header = Header::new(geometry);
+    let record = BankRecord {
+        state: BankState::Recording,
+        boot_id: 0x1234_5678,
+        boot: 1,
+        boot_id_before: 0,
+        cores: 2,
+        counter_hz: 1_000_000_000,
+        counter_start: 0,
+    };
+    let about = ring::bank::About { build: &[0xab; 20], board: b"a board", schema: SCHEMA.as_bytes() };
+    ring::bank::prepare(&&ram, &geometry, 0, &record, &about);
+    header.boot = 1;
+    header.banks[0] = BankRecord { state: BankState::Panicked, ..record };
+    header.store(&&ram);
+    for core in 0..2 {
+        let target = Target { geometry, bank: 0, boot_id: record.boot_id, core };
+        let writer = Writer::new(&ram, StepClock::new(1000, 1700 + u64::from(core)), Table, target, Mode::default());
+        for number in 0..3000u64 {
+            let data: Vec<u8> = (0..number % 150).map(|at| (number + at) as u8).collect();
+            writer.record(&Work { number, data: &data }).unwrap();
+            writer.record(&IrqEntry { intid: 27, pc: number }).unwrap();
+            writer.record(&Print { ip: 5, text: format!("number {number}\tof core {core}").as_bytes() }).unwrap();
+        }
+        writer.close();
+    }
+    ram.cached()
+}
+
+/// Reads a region and does something with its boot.
+pub fn read_region(image: Vec<u8>, with: impl FnOnce(&dyn Trace)) {
+    let input = reader::Input::new(reader::Image::of(image));
+    let reading = input.read();
+    assert_eq!(reading.traces.len(), 1);
+    with(&*reading.traces[0]);
+}
+
+/// The same region with bytes flipped in the middle of sub-buffers, at the same places each time.
+pub fn damaged_region() -> Vec<u8> {
+    let mut image = region();
+    for place in (9_000..image.len() - 30_000).step_by(9_001) {
+        image[place] ^= 0x55;
+    }
+    image
 }
