@@ -18,8 +18,8 @@ pub(crate) struct Extract {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// The directory for the files
-    #[arg(long, short, default_value = ".", value_name = "DIRECTORY")]
+    /// The directory for the files [default: this one]
+    #[arg(long, short, value_name = "DIRECTORY", default_value = "", hide_default_value = true)]
     out: PathBuf,
 
     /// Writes over files that are there
