@@ -19,8 +19,8 @@ pub(crate) struct Extract {
     inputs: Vec<PathBuf>,
 
     /// The directory for the files [default: this one]
-    #[arg(long, short, value_name = "DIRECTORY", default_value = "", hide_default_value = true)]
-    out: PathBuf,
+    #[arg(long, short, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
 
     /// Writes over files that are there
     #[arg(long)]
@@ -37,7 +37,11 @@ impl Extract {
                 status = NOTHING;
             }
             for (region, bytes) in opened.regions() {
-                let to = self.out.join(format!("{}-{:#x}.region", opened.stem, region.place.start));
+                let to = self
+                    .out
+                    .clone()
+                    .unwrap_or_default()
+                    .join(format!("{}-{:#x}.region", opened.stem, region.place.start));
                 self.write(&to, bytes)?;
                 println!("{}: {} KiB, boot {}", shown(&to), bytes.len() >> 10, region.header.boot);
             }
