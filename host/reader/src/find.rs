@@ -123,6 +123,13 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
     regions
 }
 
+/// Whether a sub-buffer of ours stands somewhere in a place, wherever it belongs.
+pub(crate) fn is_ours(image: &[u8], place: &Range<u64>) -> bool {
+    let end = image.len().min(place.end as usize);
+    let pages = image.get(place.start as usize..end).unwrap_or(&[]).chunks_exact(PAGE);
+    pages.into_iter().any(|page| Tag::load(page).is_some())
+}
+
 /// The region of a header page, which may be its first page or its last.
 fn headed(image: &[u8], at: u64, before: Option<&Region>) -> Option<Region> {
     // Third field of the identity line; it verifies when the region does.

@@ -88,6 +88,27 @@ fn a_bank_alone_is_found_by_its_sub_buffers_also_without_its_tail() {
 }
 
 #[test]
+fn a_bank_whose_sub_buffers_stand_nowhere_is_not_taken_for_linuxs_own() {
+    let made = made(0);
+    let start = made.geometry.bank(1) as usize;
+    let mut bank = made.bytes()[start..start + made.geometry.bank_size as usize].to_vec();
+    let linux = titles(bank.clone());
+    assert!(linux.iter().all(|title| title.starts_with("boot")), "{linux:?}");
+    // Every one where another belongs, and no header or tail that would say more.
+    let places: Vec<_> = (0..made.geometry.ring()).map(|n| made.geometry.subbuf(0, n) as usize).collect();
+    let pages: Vec<Vec<u8>> = places.iter().map(|at| bank[*at..at + 4096].to_vec()).collect();
+    for (n, at) in places.iter().enumerate() {
+        bank[*at..at + 4096].copy_from_slice(&pages[n * n % pages.len()]);
+        let other = made.geometry.subbuf(1, n as u64) as usize;
+        bank[other..other + 4096].fill(0);
+    }
+    bank[made.geometry.linux_size as usize..].fill(0);
+    let (found, remarks) = read(bank.clone());
+    assert!(found.is_empty() && titles(bank).is_empty(), "{remarks:?}");
+    assert!(remarks.iter().any(|remark| remark.contains("a bank of ours at 0x0 cannot be read")), "{remarks:?}");
+}
+
+#[test]
 fn what_parity_can_put_right_is_put_right_and_said() {
     let made = made(4);
     let (whole, _) = read(made.bytes());
