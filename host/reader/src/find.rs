@@ -79,7 +79,7 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
             continue;
         }
         if page.starts_with(&MAGIC.to_le_bytes()) && in_vain < CANDIDATES_MAX {
-            match headed(image, at, regions.last()) {
+            match headed(image, at, regions.last(), &tagged) {
                 Some(region) => {
                     free_from = region.place.end;
                     tagged.retain(|(at, _)| !region.place.contains(at));
@@ -130,8 +130,9 @@ pub(crate) fn is_ours(image: &[u8], place: &Range<u64>) -> bool {
     pages.into_iter().any(|page| Tag::load(page).is_some())
 }
 
-/// The region of a header page, which may be its first page or its last.
-fn headed(image: &[u8], at: u64, before: Option<&Region>) -> Option<Region> {
+/// The region of a header page: both of its headers say the same. It is the last page if sub-buffers before it stand where
+/// that puts them, else the first.
+fn headed(image: &[u8], at: u64, before: Option<&Region>, tagged: &[Tagged]) -> Option<Region> {
     // Third field of the identity line; it verifies when the region does.
     let size = u64::from_le_bytes(*image.get(at as usize + 16..)?.first_chunk()?);
     if !(REGION_SIZE_MIN..=REGION_SIZE_MAX).contains(&size) {
@@ -144,11 +145,7 @@ fn headed(image: &[u8], at: u64, before: Option<&Region>) -> Option<Region> {
             _ => None,
         }
     };
-    let is_first = || u64::try_from(image.len()).is_ok_and(|len| at + size <= len);
-    let as_last = || {
-        let start = (at + HEADER_SIZE).checked_sub(size)?;
-        from(start).filter(|region| before.is_none_or(|before| before.place.end <= region.place.start))
-    };
-    // Cut off at its end only if it cannot be the other one.
-    if is_first() { from(at).or_else(as_last) } else { as_last().or_else(|| from(at)) }
+    let is_free = |start: &u64| before.is_none_or(|before| before.place.end <= *start);
+    let as_last = (at + HEADER_SIZE).checked_sub(size).filter(is_free).and_then(from);
+    as_last.filter(|region| region.holds(tagged) > 0).or_else(|| from(at))
 }

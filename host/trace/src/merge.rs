@@ -70,4 +70,14 @@ mod tests {
         assert_eq!(seen[..5], events);
         assert_eq!(seen[5..], [(0, 9, true), (1, 9, false), (2, 1 << 40, false)]);
     }
+
+    #[test]
+    fn what_follows_a_time_that_goes_back_does_not_come_before_it() {
+        let mut fake = Fake::new(2, []);
+        for (core, time) in [(0, 10), (0, 100), (0, 20), (0, 110), (1, 30), (1, 105)] {
+            fake.event(core, time, 1, &[]);
+        }
+        let seen: Vec<_> = merged(&fake).map(|item| (item.core(), item.time_ns())).collect();
+        assert_eq!(seen, [(0, 10), (1, 30), (0, 100), (0, 20), (1, 105), (0, 110)]);
+    }
 }

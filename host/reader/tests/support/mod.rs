@@ -7,7 +7,7 @@ use ring::check::Table;
 use ring::fake::{Ram, Seeded, StepClock};
 use ring::format::Geometry;
 use ring::records::{BankState, PanicRecord};
-use ring::writer::{Mode, Target, Writer};
+use ring::writer::{Event as _, Mode, Target, Writer};
 use std::collections::BTreeSet;
 use trace::Item;
 
@@ -37,6 +37,10 @@ impl Made {
             for number in 0..events {
                 let data: Vec<u8> = (0..number % 50).map(|i| (number.wrapping_mul(31) + i) as u8).collect();
                 writer.record(&Work { number, data: &data }).unwrap();
+                if number % 40 == 39 {
+                    // What its writer took back is no event.
+                    writer.discard(writer.reserve(Work::ID, 20).unwrap());
+                }
             }
             writer.close();
         }
