@@ -30,7 +30,7 @@ impl<'t> Iterator for Merged<'t> {
     type Item = Item<'t>;
 
     fn next(&mut self) -> Option<Item<'t>> {
-        let (time, place) = *self.order.last()?;
+        let (_, place) = *self.order.last()?;
         let (head, items) = self.heads.get_mut(place as usize)?;
         let Some(next) = items.next() else {
             self.order.pop();
@@ -38,8 +38,7 @@ impl<'t> Iterator for Merged<'t> {
             let nothing = Item::Loss(crate::Loss::nothing());
             return Some(std::mem::replace(head, nothing));
         };
-        // A core whose time goes back keeps its place in the order of the others.
-        let key = (time.max(next.time_ns()), place);
+        let key = (next.time_ns(), place);
         let item = std::mem::replace(head, next);
         let mut at = self.order.len() - 1;
         while at > 0 && key > self.order[at - 1] {
