@@ -4,7 +4,8 @@ use crate::{Item, Trace};
 
 /// All cores' items in time order. A core's own order is never changed, even where its times go back.
 pub struct Merged<'t> {
-    heads: Vec<(Item<'t>, Items<'t>)>,
+    /// Each core's next item, until its last has gone, and what is behind it.
+    heads: Vec<(Option<Item<'t>>, Items<'t>)>,
     /// Times of the heads and their cores' places; the earliest is last. So few that moving them costs less than a heap.
     order: Vec<(u64, u32)>,
 }
@@ -18,10 +19,11 @@ pub fn merged(trace: &dyn Trace) -> Merged<'_> {
     let heads: Vec<_> = cores
         .filter_map(|core| {
             let mut items = trace.items(core);
-            Some((items.next()?, items))
+            Some((Some(items.next()?), items))
         })
         .collect();
-    let mut order: Vec<_> = (0u32..).zip(&heads).map(|(place, (item, _))| (item.time_ns(), place)).collect();
+    let keys = (0u32..).zip(&heads).filter_map(|(place, (head, _))| Some((head.as_ref()?.time_ns(), place)));
+    let mut order: Vec<_> = keys.collect();
     order.sort_by_key(|key| std::cmp::Reverse(*key));
     Merged { heads, order }
 }
@@ -34,19 +36,17 @@ impl<'t> Iterator for Merged<'t> {
         let (head, items) = self.heads.get_mut(place as usize)?;
         let Some(next) = items.next() else {
             self.order.pop();
-            // It is asked for no more; its last item goes.
-            let nothing = Item::Loss(crate::Loss::nothing());
-            return Some(std::mem::replace(head, nothing));
+            return head.take();
         };
         let key = (next.time_ns(), place);
-        let item = std::mem::replace(head, next);
+        let item = head.replace(next);
         let mut at = self.order.len() - 1;
         while at > 0 && key > self.order[at - 1] {
             self.order[at] = self.order[at - 1];
             at -= 1;
         }
         self.order[at] = key;
-        Some(item)
+        item
     }
 }
 
