@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter};
 use trace::fake::Fake;
-use trace::{Core, Field, Format, Kind, LossKind, Nested, Panic, Size, Stop};
+use trace::{Core, Field, Format, Kind, LossKind, Nested, Panic, Size, Stop, Trace};
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -79,7 +79,8 @@ fn main() -> io::Result<()> {
             pc: 0,
         }],
     });
-    let symbols = |address: u64| Some(format!("kernel::function_{address:x} at kernel/src/panic.rs:12"));
+    let symbols =
+        |_: &dyn Trace, address: u64, _: bool| Some(format!("kernel::function_{address:x} at kernel/src/panic.rs:12"));
     let name = "demo <i>.region".to_owned();
     page::write(&name, &["a remark".into()], &[&fake], &symbols, &mut BufWriter::new(std::fs::File::create(out)?))
 }

@@ -19,9 +19,9 @@ pub(crate) fn write(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write
         writeln!(out, "<p class=\"remark\">{}</p>", Text(remark))?;
     }
     if let Some(panic) = &about.panic {
-        self::panic(panic, symbols, out)?;
+        self::panic(trace, panic, symbols, out)?;
     }
-    stops(about, symbols, out)?;
+    stops(trace, symbols, out)?;
     accounts(trace, out)
 }
 
@@ -50,7 +50,7 @@ fn facts(about: &About, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "</dl>")
 }
 
-fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn panic(trace: &dyn Trace, panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<section class=\"panic\"><p class=\"message\">{}</p>", Text(&panic.message))?;
     if !panic.location.is_empty() {
         writeln!(out, "<p class=\"place\">at {}</p>", Text(&panic.location))?;
@@ -60,8 +60,9 @@ fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
     }
     if !panic.backtrace.is_empty() {
         writeln!(out, "<ol class=\"backtrace\">")?;
-        for pc in &panic.backtrace {
-            let words = symbols(*pc).unwrap_or_default();
+        for (depth, pc) in panic.backtrace.iter().enumerate() {
+            // The first is where it stood; to the others calls would have returned.
+            let words = symbols(trace, *pc, depth > 0).unwrap_or_default();
             writeln!(out, "<li><code>{pc:#018x}</code> {}</li>", Text(words))?;
         }
         writeln!(out, "</ol>")?;
@@ -87,7 +88,8 @@ fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
     writeln!(out, "</section>")
 }
 
-fn stops(about: &About, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn stops(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let about = trace.about();
     if about.cores.iter().all(|core| core.stop.is_none()) {
         return Ok(());
     }
@@ -101,7 +103,7 @@ fn stops(about: &About, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
         let place = if stop.pc == 0 {
             String::new()
         } else {
-            format!("{:#x} {}", stop.pc, symbols(stop.pc).unwrap_or_default())
+            format!("{:#x} {}", stop.pc, symbols(trace, stop.pc, false).unwrap_or_default())
         };
         writeln!(
             out,

@@ -80,7 +80,7 @@ fn fake() -> Fake {
 
 fn page(directory: &Path, traces: &[&dyn Trace]) -> String {
     let mut html = Vec::new();
-    let symbols = |address: u64| Some(format!("function_{address:x}<b>"));
+    let symbols = |_: &dyn Trace, address: u64, _: bool| Some(format!("function_{address:x}<b>"));
     page::write("input</title><script>document.title='ran'</script>", &[], traces, &symbols, &mut html).unwrap();
     std::fs::write(directory.join("page.html"), &html).unwrap();
     String::from_utf8(html).unwrap()
