@@ -194,7 +194,7 @@ impl Boot {
 }
 
 /// Reads `0x50000000:8M`.
-fn parse_region(text: &str) -> Result<(u64, u64)> {
+pub(crate) fn parse_region(text: &str) -> Result<(u64, u64)> {
     let (base, size) = text.split_once(':').context("it is not BASE:SIZE, such as 0x50000000:8M")?;
     let digits = base.strip_prefix("0x").context("BASE begins with 0x")?;
     let base = u64::from_str_radix(digits, 16).context("BASE is not a hexadecimal number")?;

@@ -6,6 +6,8 @@ mod completions;
 mod crash_loop;
 mod decode;
 mod extract;
+mod flash;
+mod image;
 mod inputs;
 mod mutants;
 mod report;
@@ -38,6 +40,8 @@ enum Command {
     Completions(completions::Completions),
     Decode(decode::Decode),
     Extract(extract::Extract),
+    Flash(flash::Flash),
+    Image(image::Image),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
     Report(report::Report),
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Decode(decode) => decode.run(),
         Command::Extract(extract) => extract.run(),
+        Command::Flash(flash) => flash.run(),
+        Command::Image(image) => image.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Report(report) => report.run(),

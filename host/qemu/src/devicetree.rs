@@ -29,7 +29,7 @@ impl Overlay {
     /// The one of boards/overlays that gives a Raspberry Pi 4 its region: 8 MiB at 0x0b000000.
     #[must_use]
     pub fn rpi4_region() -> Self {
-        Self::from_source(include_str!("../../../boards/overlays/rpi4-region.dtso"))
+        Self::from_source(include_str!("../../../boards/overlays/afterglow-2-1.dtso"))
     }
 
     /// The region that a board gets unless told otherwise.
