@@ -71,7 +71,7 @@ survey_packages() {
     local tool command package why qemu
     for tool in "${tools[@]}" "${more_tools[@]}"; do
         read -r command package why <<<"$tool"
-        command -v "$command" >/dev/null || [ -f "$command" ] || lacks "$command: $why" "$package"
+        command -v "$command" >/dev/null || [[ $command == /* && -f $command ]] || lacks "$command: $why" "$package"
     done
     # A compiler driver without the C library's start files cannot link host tools either.
     command -v cc >/dev/null || lacks "cc: links host tools and build scripts" gcc
