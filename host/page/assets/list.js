@@ -14,7 +14,8 @@ class List {
     this.element = make("div", { className: "events-list" }, heading(), this.scroller);
     this.scroller.addEventListener("scroll", () => this.later());
     this.scroller.addEventListener("keydown", (event) => this.key(event));
-    this.scroller.addEventListener("copy", (event) => this.copy(event));
+    // Without selected text a browser tells the document of a copy, not what has the focus.
+    document.addEventListener("copy", (event) => { if (document.activeElement === this.scroller) this.copy(event); });
     this.rows.addEventListener("click", (event) => this.click(event));
     this.id = `row${data.id}-`;
     new ResizeObserver(() => this.draw()).observe(this.scroller);
@@ -127,7 +128,7 @@ const rowOf = (data, item, above) => {
     core: data.cores[item], pid: loss ? "" : data.pids[item], flags: data.about.contexts[data.contexts[item]],
   };
   const swatch = make("i", { className: swatchClass(data, kind) });
-  return make("div", { className: loss ? "row lost" : "row" },
+  return make("div", { className: loss ? `row lost-${LOSS_STYLES[loss]}` : "row" },
     ...COLUMNS.map(([className]) => make("span", { className, textContent: cells[className] })), swatch,
     make("span", { className: "name", textContent: name }), make("span", { className: "text", textContent: line.slice(name.length + 2) }));
 };

@@ -1,6 +1,7 @@
 // Puts time line, legend, search and list together, one set for each boot.
 
-const LEGEND_MOST = 24;
+// As wide as paper is in pixels of a page, so that letters on it have their size; drawn finer.
+const LEGEND_MOST = 24, PAPER_WIDTH = 900, PAPER_SCALE = 3;
 
 // What kinds there are and how often; a click hides one, with shift all others.
 const legend = (data, hidden, changed) => {
@@ -66,6 +67,7 @@ class Boot {
     this.timeline = new Timeline(data, this.hidden, pick);
     this.list = new List(data, this.hidden, pick);
     this.search = labelled(make("input", { type: "search", placeholder: "search: text  core:2  name:irq", spellcheck: false }), "Search events: text, core:2, name:irq. Enter goes to the next, shift Enter to the previous one.");
+    this.picked = make("output", { className: "picked", textContent: "Nothing is selected." });
     this.found = make("output", { className: "found" });
     this.jump = labelled(make("input", { type: "text", className: "jump", placeholder: data.panic ? "time, s or -20us" : "time, s", spellcheck: false }), "Go to a time in seconds, or from the panic as -20us");
     this.search.addEventListener("input", () => this.searchFor(this.search.value));
@@ -74,8 +76,8 @@ class Boot {
     this.list.scroller.addEventListener("keydown", (event) => { if (event.key === "Enter") pickAndZoom(this.timeline); });
     this.list.rows.addEventListener("dblclick", () => pickAndZoom(this.timeline));
     section.append(
-      make("h2", { textContent: "Time line" }), legend(data, this.hidden, () => this.changed(true)), this.controls(), this.timeline.element,
-      make("h2", { textContent: "Events" }), this.tools(), this.list.element);
+      make("h2", { textContent: "Time line" }), legend(data, this.hidden, () => this.changed(true)), this.controls(), this.timeline.element, this.picked,
+      make("h2", { className: "on-screen", textContent: "Events" }), this.tools(), this.list.element);
     this.timeline.resize();
     this.tellFound();
   }
@@ -103,8 +105,9 @@ class Boot {
   }
 
   pick(item, extend = false) {
-    this.list.select(item, extend);
     this.timeline.select(item);
+    this.list.select(item, extend);
+    this.picked.textContent = described(this.timeline, item).replaceAll("\n", " \u00b7 ");
   }
 
   // Lists what is to be listed; a text is looked for in all of it.
@@ -158,13 +161,15 @@ class Boot {
     this.before = { ...this.timeline.view };
     this.paper = this.list.printed();
     this.section.append(this.paper);
+    this.timeline.onPaper = true;
     this.timeline.view = { ...this.timeline.full };
-    this.timeline.recolour();
+    this.timeline.resize(PAPER_WIDTH, PAPER_SCALE);
   }
   fromPaper() {
     this.paper?.remove();
-    if (this.before) this.timeline.view = this.before;
-    this.timeline.recolour();
+    this.timeline.onPaper = false;
+    this.timeline.view = this.before;
+    this.timeline.resize();
   }
 }
 

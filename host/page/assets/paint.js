@@ -1,7 +1,7 @@
 // Draws a time line: far out each pixel is a stack of how many events of which colour it holds, near by each event stands
 // for itself, with its name and what it says as far as there is room.
 
-const FONT = '11px system-ui, sans-serif', LOSS_LEAST = 6, CHARACTER = 6.1, TICK = 20, SPAN = 7;
+const FONT = '11px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace', LOSS_LEAST = 6, TICK = 20, SPAN = 7;
 
 const coloursOf = (element) => {
   const style = getComputedStyle(element), of = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -11,11 +11,13 @@ const coloursOf = (element) => {
 
 // Damage is hatched, what was being written is dotted, what the writer dropped is barred: told apart without colours too.
 const LOSS_STYLES = { stale: "damage", flipped: "damage", page: "damage", unfinished: "unfinished", missed: "missed" };
+const lossOf = ({ about, kinds }, item) => LOSS_STYLES[about.kinds[kinds[item]].loss];
 
 const paint = (timeline) => {
   const { data, canvas, width, height, colours } = timeline, context = canvas.getContext("2d");
   context.clearRect(0, 0, width, height);
   context.font = FONT;
+  timeline.character ??= context.measureText("0").width;
   context.textBaseline = "alphabetic";
   paintAxis(context, timeline);
   const ranges = data.lanes.map(({ times }) => {
@@ -97,21 +99,37 @@ const countPixels = (timeline, lane, first, end) => {
   return { pixels, counts, totals, most };
 };
 
-// As high as the logarithm of all; the colours share it as they share the number. One path for each colour.
-const paintStacks = (context, { colours }, { pixels, counts, totals }, most, base) => {
-  const tall = LANE - 18, reached = new Float32Array(pixels), scale = tall / Math.log2(1 + most);
-  for (let slot = 0; slot < SLOTS; slot++) {
-    context.fillStyle = colours.slots[slot];
-    context.beginPath();
-    for (let pixel = 0; pixel < pixels; pixel++) {
+// As high as the logarithm of all; the colours share it as they share the number, but each that is there can be seen. Pixels
+// are set one by one: a path of thousands of rectangles takes several times as long.
+const paintStacks = (context, timeline, { pixels, counts, totals }, most, base) => {
+  const tall = LANE - 14, { image, canvas, colours } = stackImage(timeline, pixels, tall), scale = (tall - SLOTS) / Math.log2(1 + most);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const total = totals[pixel];
+    if (!total) continue;
+    const height = Math.max(2, Math.log2(1 + total) * scale);
+    let row = tall - 1;
+    for (let slot = 0; slot < SLOTS; slot++) {
       const count = counts[pixel * SLOTS + slot];
       if (!count) continue;
-      const height = (Math.max(2, Math.log2(1 + totals[pixel]) * scale) * count) / totals[pixel];
-      context.rect(LABEL + pixel, base - reached[pixel] - height, 1, height);
-      reached[pixel] += height;
+      for (const end = Math.max(-1, row - Math.max(1, Math.round((height * count) / total))); row > end; row--) image[row * pixels + pixel] = colours[slot];
     }
-    context.fill();
   }
+  context.imageSmoothingEnabled = false;
+  canvas.getContext("2d").putImageData(timeline.stacks.data, 0, 0);
+  context.drawImage(canvas, LABEL, base - tall);
+};
+// Room for a lane's stacks, emptied; colours as such an image holds them.
+const stackImage = (timeline, width, height) => {
+  if (timeline.stacks?.canvas.width !== width) {
+    const canvas = make("canvas", { width, height }), data = new ImageData(width, height);
+    timeline.stacks = { canvas, data, image: new Uint32Array(data.data.buffer) };
+  }
+  timeline.stacks.image.fill(0);
+  const colours = timeline.colours.slots.map((colour) => {
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    return new Uint32Array(Uint8Array.of(red, green, blue, 255).buffer)[0];
+  });
+  return { ...timeline.stacks, colours };
 };
 
 const paintEvents = (context, timeline, lane, first, end, base) => {
@@ -131,15 +149,15 @@ const paintEvents = (context, timeline, lane, first, end, base) => {
     free = x + paintName(context, timeline, item, kind, x, base, room);
   }
 };
-// The name above, what the event says beside it.
-const paintName = (context, { data, colours }, item, kind, x, base, room) => {
-  const fit = (text, size) => (text.length * CHARACTER <= size ? text : size > 4 * CHARACTER ? `${text.slice(0, Math.floor(size / CHARACTER) - 1)}\u2026` : "");
-  const { name } = data.about.kinds[kind], short = fit(name, room), said = data.texts.line(item).slice(name.length + 2);
+// The name above, what the event says below, as far as there is room. How much of it they took.
+const paintName = (context, { data, colours, character }, item, kind, x, base, room) => {
+  const { name } = data.about.kinds[kind], said = data.texts.line(item).slice(name.length + 2), most = Math.floor((room - 4) / character);
+  const fit = (text) => (text.length <= most ? text : most > 3 ? `${text.slice(0, most - 1)}\u2026` : "");
   context.fillStyle = colours.ink;
-  context.fillText(short, x + 1, base - TICK - 4);
+  context.fillText(fit(name), x + 1, base - TICK - 4);
   context.fillStyle = colours.faint;
-  context.fillText(fit(said.slice(0, 200), room), x + 4, base - TICK + 9);
-  return Math.min(room, Math.max(name.length, said.length) * CHARACTER);
+  context.fillText(fit(said), x + 4, base - TICK + 9);
+  return Math.min(room, Math.max(name.length, said.length) * character);
 };
 
 // From an entry to its exit, whichever of them is in view, and those around all of it.
@@ -164,10 +182,10 @@ const paintSpans = (context, timeline, lane, first, end, base) => {
   }
 };
 
-// From the item before a loss to the one behind it, at least wide enough to be seen.
+// From the item before a loss to the one behind it, at least wide enough to be seen. What was being written was one event.
 const lossExtent = (timeline, lane, place) => {
   const x = timeline.x(lane.times[place]), next = place + 1 < lane.times.length ? timeline.x(lane.times[place + 1]) : x;
-  return [x, Math.max(LOSS_LEAST, next - x)];
+  return [x, lossOf(timeline.data, lane.items[place]) === "unfinished" ? LOSS_LEAST : Math.max(LOSS_LEAST, next - x)];
 };
 const paintLosses = (context, timeline, lane, top) => {
   const { data, hidden, colours } = timeline;
@@ -177,11 +195,13 @@ const paintLosses = (context, timeline, lane, top) => {
     if (x > timeline.width) break;
     if (x + width < drawn + 2 || hidden.has(data.kinds[item])) continue;
     drawn = x + width;
-    const left = Math.max(x, LABEL - 8), style = LOSS_STYLES[data.about.kinds[data.kinds[item]].loss];
+    const left = Math.max(x, LABEL - 8), style = lossOf(data, item);
     pattern(context, style, colours[style], left, top + 2, Math.min(drawn, timeline.width + 8) - left, LANE - 7, item === timeline.selected);
   }
 };
-const pattern = (context, style, colour, x, y, width, height, chosen) => {
+const pattern = (context, style, colour, left, top, wide, height, chosen) => {
+  // Lines between pixels would be smeared over two.
+  const x = Math.round(left) + 0.5, y = top + 0.5, width = Math.round(wide);
   context.save();
   context.strokeStyle = context.fillStyle = colour;
   context.lineWidth = chosen ? 2.5 : 1;
@@ -286,7 +306,7 @@ const paintOverview = (timeline) => {
   }
   context.fill();
   const mark = (time, colour, tall) => { context.fillStyle = colour; context.fillRect(timeline.x(time, full) - 1, 0, 2, tall); };
-  for (const lane of data.lanes) for (const place of lane.losses.slice(0, 2000)) mark(lane.times[place], colours[LOSS_STYLES[data.about.kinds[data.kinds[lane.items[place]]].loss]], 7);
+  for (const lane of data.lanes) for (const place of lane.losses.slice(0, 2000)) mark(lane.times[place], colours[lossOf(data, lane.items[place])], 7);
   if (timeline.matches && timeline.matches.length < 5000) for (const item of timeline.matches) mark(data.times[item], colours.match, 4);
   if (data.panic) mark(data.panic.at, colours.bad, OVERVIEW);
   const from = timeline.x(view.from, full), to = timeline.x(view.to, full);

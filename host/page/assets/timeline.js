@@ -17,10 +17,10 @@ class Timeline {
     this.canvas.setAttribute("aria-label", "Time line of all cores. Left and right move, plus and minus zoom, 0 shows all, comma and full stop pick the event before and after on that core, Enter zooms to it.");
     this.tip = make("div", { className: "tip", hidden: true });
     this.element = make("div", { className: "time" }, this.overview, this.canvas, this.tip);
-    this.status = make("output", { className: "status" });
+    this.status = make("span", { className: "status" });
     this.tallyUp();
     listen(this);
-    new ResizeObserver(() => this.resize()).observe(this.element);
+    new ResizeObserver(() => { if (!this.onPaper) this.resize(); }).observe(this.element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
   }
 
@@ -31,8 +31,8 @@ class Timeline {
     this.later();
   }
 
-  resize() {
-    const scale = devicePixelRatio || 1, width = this.element.clientWidth, height = this.data.lanes.length * LANE + AXIS;
+  resize(width = this.element.clientWidth, scale = devicePixelRatio || 1) {
+    const height = this.data.lanes.length * LANE + AXIS;
     if (!width || (width === this.width && scale === this.scale)) return;
     Object.assign(this, { scale, width, height, overviewCounts: null });
     for (const [canvas, tall] of [[this.canvas, height], [this.overview, OVERVIEW]]) {

@@ -66,7 +66,9 @@ fn pictures(browser: &mut Browser, directory: &std::path::Path) {
     save("day.png", browser.picture());
     browser.evaluate("document.querySelector('.legend').scrollIntoView()");
     save("list.png", browser.picture());
-    browser.evaluate("(() => { const b = afterglow[0]; const i = b.timeline.data.n - 30; b.pick(i); b.timeline.zoomTo(i); })()");
+    browser.evaluate(
+        "(() => { const b = afterglow[0]; const i = b.timeline.data.n - 30; b.pick(i); b.timeline.zoomTo(i); })()",
+    );
     save("near.png", browser.picture());
     browser.prefer("dark");
     save("near-night.png", browser.picture());

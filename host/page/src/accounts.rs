@@ -10,11 +10,14 @@ const BAR: (f64, f64) = (220.0, 10.0);
 
 pub(crate) fn write(trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
     let cores = 0..trace.about().cores.len() as u32;
-    let accounts: Vec<(u32, Account)> =
-        cores.filter_map(|core| Some((core, trace.counts(core).account?))).collect();
+    let accounts: Vec<(u32, Account)> = cores.filter_map(|core| Some((core, trace.counts(core).account?))).collect();
     writeln!(out, "<h2>What became of every event</h2>\n<div class=\"wide\"><table>")?;
-    if accounts.is_empty() { without_sums(trace, out)? } else { with_sums(&accounts, out)? }
-    writeln!(out, "</table></div>")
+    if accounts.is_empty() {
+        without_sums(trace, out)?;
+        return writeln!(out, "</table></div>");
+    }
+    with_sums(&accounts, out)?;
+    writeln!(out, "</table></div>\n{}", key())
 }
 
 /// Of regions that do not tell how many were attempted.
@@ -51,7 +54,7 @@ fn with_sums(accounts: &[(u32, Account)], out: &mut dyn Write) -> io::Result<()>
     for cause in &causes {
         write!(out, "<th>{}", Refused::ALL[*cause].name())?;
     }
-    writeln!(out, "<th>sum<th class=\"text\">{}<th class=\"text\">remarks</tr>", key())?;
+    writeln!(out, "<th>sum<th class=\"text\">shares<th class=\"text\">remarks</tr>")?;
     for (core, account) in accounts {
         row(*core, account, &causes, out)?;
     }
@@ -92,7 +95,7 @@ fn row(core: u32, account: &Account, causes: &[usize], out: &mut dyn Write) -> i
     if a.uncertain_times > 0 {
         remarks.push(format!("{} with uncertain times", a.uncertain_times));
     }
-    writeln!(out, "<td class=\"text\">{}<td class=\"text\">{}</tr>", bar(a), Text(remarks.join("; ")))
+    writeln!(out, "<td class=\"text\">{}<td class=\"text long\">{}</tr>", bar(a), Text(remarks.join("; ")))
 }
 
 /// The shares of an account, each with the class that colours it.
@@ -131,5 +134,5 @@ fn key() -> String {
         )
     };
     let entries: String = names.into_iter().zip(shares(&Account::default())).map(entry).collect();
-    format!("<span class=\"key\">{entries}</span>")
+    format!("<p class=\"key\">{entries}</p>")
 }

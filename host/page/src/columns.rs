@@ -109,9 +109,10 @@ impl Columns {
             let stop = core.stop.as_ref()?;
             Some(json!({"outcome": stop.outcome, "time": stop.time_ns.to_string(), "text": stop.words}))
         });
-        let panic = about.panic.as_ref().map(|panic| {
-            json!({"core": panic.core, "time": panic.time_ns.to_string(), "text": panic.message})
-        });
+        let panic = about
+            .panic
+            .as_ref()
+            .map(|panic| json!({"core": panic.core, "time": panic.time_ns.to_string(), "text": panic.message}));
         let mark = |mark: &[u8; 5]| String::from_utf8_lossy(mark).into_owned();
         json!({
             "count": self.count,
@@ -263,5 +264,31 @@ fn zigzag(value: i64, out: &mut Vec<u8>) {
             return out.push(low);
         }
         out.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trace::fake::Fake;
+    use trace::{Format, LossKind};
+
+    #[test]
+    fn what_is_too_much_for_a_browser_is_left_out_and_counted_oldest_first() {
+        let format = Format { id: 1, name: "work".into(), fields: Vec::new(), print: "x".into() };
+        let mut fake = Fake::new(2, [format]);
+        for n in 0..30u64 {
+            fake.event((n % 2) as u32, 1000 + n, 1, &[]);
+        }
+        fake.loss(1, LossKind::Stale, None);
+        for (most, start, left_out) in [(10, 1021, 21), (31, 1000, 0), (1000, 1000, 0)] {
+            let mut html = Vec::new();
+            write_newest(&fake, 0, most, &mut html).unwrap();
+            let html = String::from_utf8(html).unwrap();
+            let about = html.split("id=\"about0\">").nth(1).unwrap().split("</script>").next().unwrap();
+            let about: Value = serde_json::from_str(about).unwrap();
+            assert_eq!(about["count"], json!(31 - left_out));
+            assert_eq!((&about["start"], &about["leftOut"]), (&json!(start.to_string()), &json!(left_out)));
+        }
     }
 }

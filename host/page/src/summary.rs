@@ -1,8 +1,8 @@
 //! What happened, as HTML that needs no script.
 
 use crate::Symbols;
-use crate::html::Text;
 use crate::accounts;
+use crate::html::Text;
 use std::io::{self, Write};
 use trace::{About, End, Origin, Panic, Registers, Trace};
 
@@ -86,7 +86,7 @@ fn registers(registers: &Registers, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<details class=\"registers\"><summary>Registers</summary><pre>")?;
     let names = (0..31).map(|i| format!("x{i}")).chain(["sp", "pc", "pstate", "esr"].map(String::from));
     for (i, (name, value)) in names.zip(registers.iter()).enumerate() {
-        write!(out, "{name:>6} {value:016x}{}", if i % 4 == 3 { "\n" } else { "" })?;
+        write!(out, "{name:>7} {value:016x}{}", if i % 4 == 3 { "\n" } else { "" })?;
     }
     writeln!(out, "</pre></details>")
 }

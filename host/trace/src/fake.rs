@@ -1,7 +1,9 @@
 //! A trace made by hand, for tests: events and losses are told one by one, and stand in sub-buffers that are encoded as in a
 //! region: behind each event's payload stand four bytes of a check, which is none here, and behind the page's a tag.
 
-use crate::{About, Account, Clock, Core, Counts, End, Event, Format, Item, Loss, LossKind, Origin, Page, Schema, Trace};
+use crate::{
+    About, Account, Clock, Core, Counts, End, Event, Format, Item, Loss, LossKind, Origin, Page, Schema, Trace,
+};
 use std::cell::OnceCell;
 use std::fmt::{Result, Write};
 

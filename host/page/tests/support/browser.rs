@@ -37,6 +37,11 @@ fn installed() -> PathBuf {
 impl Browser {
     /// Opens a page and waits until it has drawn everything.
     pub(crate) fn open(page: &Path, width: u32, height: u32) -> Self {
+        Self::open_after(page, width, height, "")
+    }
+
+    /// The same, after a script of the test has changed what the page finds.
+    pub(crate) fn open_after(page: &Path, width: u32, height: u32, script: &str) -> Self {
         let mut browser = Self::start();
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
         let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
@@ -45,6 +50,7 @@ impl Browser {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser.resize(width, height);
+        browser.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": script}));
         browser.call("Page.navigate", json!({"url": format!("file://{}", page.display())}));
         browser.wait("document.documentElement?.dataset.ready !== undefined");
         browser
@@ -104,7 +110,8 @@ impl Browser {
 
     /// The value of an expression; of a promise, what it promises.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
-        let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let parameters =
+            json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true});
         let answer = self.call("Runtime.evaluate", parameters);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()

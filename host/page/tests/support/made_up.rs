@@ -110,7 +110,8 @@ fn end(fake: &mut Fake, times: [u64; 4]) {
         let pc = if core == 3 { 0 } else { 0x4022_66a8 + 4 * core };
         Stop { outcome, time_ns, means, pc, lr: pc, sp: 0, pstate: 0, words: format!("core {core}: {outcome}") }
     };
-    fake.about.title = format!("boot 7 panicked on core 2 at {}.{:06} s", last / 1_000_000_000, last / 1000 % 1_000_000);
+    fake.about.title =
+        format!("boot 7 panicked on core 2 at {}.{:06} s", last / 1_000_000_000, last / 1000 % 1_000_000);
     fake.about.cores = (0..4).map(|core| Core { stop: Some(stop(core)), pages: 100 }).collect();
     accounts(fake);
     fake.about.remarks.push("sub-buffer 12 of core 3 and the one behind it cannot be read".into());
