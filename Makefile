@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help install capture decoding setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -17,7 +17,7 @@ HOST := --target host-tuple
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
 # QEMU's cache that loses; the afterglow command finds it beside itself.
-PLUGIN = $(BUILT)/$(shell rustc -vV | sed -n 's/^host: //p')/release/libafterglow_plugin.so
+PLUGIN = $(BUILT)/$(shell rustc -vV | sed -n 's/^host: //p')/debug/libafterglow_plugin.so
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
 # What is built for the bare-metal target.
 TARGET_CRATES := -p ring -p wire -p arch -p boards -p kernel
@@ -34,7 +34,7 @@ setup-tests:
 
 build: setup ## build the kernel and the host's tools
 	@cargo build --release -p kernel
-	@cargo build --release $(HOST) -p afterglow -p plugin
+	@cargo build $(HOST) -p afterglow -p plugin
 
 run: build ## boot the kernel in QEMU: record, panic, reboot, recover, dump
 	@cargo run --quiet --release -p kernel -- $(MACHINE)
@@ -58,7 +58,7 @@ debug: build ## boot, and wait for gdb at the first instruction; starts gdb-mult
 	else scripts/boot.sh '$(KERNEL)' $(MACHINE) --gdb; fi
 
 size: build ## how large the kernel is, on its medium and in memory
-	@cargo run --quiet --release $(HOST) -p afterglow -- size '$(KERNEL)'
+	@cargo run --quiet $(HOST) -p afterglow -- size '$(KERNEL)'
 
 # QEMU counts instructions; the counter ticks once an instruction: 1 GHz at shift=0 (max), 62.5 MHz at shift=4 (the others).
 measure: build ## what an event costs, in instructions, exact and repeatable
@@ -80,23 +80,32 @@ nest: build ## an NMI that records, at every single instruction of recording
 	done
 
 stop-matrix: build ## how fast each means of stop is on each kind of machine: make stop-matrix SEEDS=20 (minutes)
-	@cargo run --quiet --release $(HOST) -p afterglow -- stop-matrix '$(KERNEL)' --seeds $(or $(SEEDS),20)
+	@cargo run --quiet $(HOST) -p afterglow -- stop-matrix '$(KERNEL)' --seeds $(or $(SEEDS),20)
 
 ways-to-die: build ## every way to die under every means of stop: make ways-to-die SEEDS=20 (about an hour; 1: minutes)
 	@AFTERGLOW_SEEDS=$(or $(SEEDS),1) AFTERGLOW_MEANS=all AFTERGLOW_KERNEL='$(KERNEL)' \
 		cargo test --quiet $(HOST) -p qemu --test ways_to_die
 
 loop: build ## thousands of crashes with a cache that loses, each judged: make loop N=10000 ARGS="--machine all --end all"
-	@cargo run --quiet --release $(HOST) -p afterglow -- loop '$(KERNEL)' --crashes $(or $(N),1000) $(ARGS)
+	@cargo run --quiet $(HOST) -p afterglow -- loop '$(KERNEL)' --crashes $(or $(N),1000) $(ARGS)
 
 points: build ## a crash right behind every store, clean and barrier of the panic path and of 1000 events (minutes)
-	@cargo run --quiet --release $(HOST) -p afterglow -- loop '$(KERNEL)' --end panic-points,writer-points $(ARGS)
+	@cargo run --quiet $(HOST) -p afterglow -- loop '$(KERNEL)' --end panic-points,writer-points $(ARGS)
 
 mutants: build ## the proof: each clean and barrier of the panic path taken out, and how many crashes it takes to notice (minutes)
-	@cargo run --quiet --release $(HOST) -p afterglow -- mutants '$(KERNEL)'
+	@cargo run --quiet $(HOST) -p afterglow -- mutants '$(KERNEL)'
 
 rates: build ## what the cache that loses costs: crashes a second, and the time of an event with the plugin beside it
-	@AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo run --quiet --release $(HOST) -p campaign --example rates
+	@AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo run --quiet $(HOST) -p campaign --example rates
+
+decoding: setup ## how fast a region becomes each format, and how large that is
+	@cargo run --quiet --profile host $(HOST) -p formats --example rates -- 64
+
+capture: build ## receive a crash over a serial line: make capture TTY=/dev/ttyUSB0
+	@cargo run --quiet $(HOST) -p afterglow -- capture $(or $(TTY),/dev/ttyUSB0)
+
+install: setup ## put the afterglow command among cargo's programs
+	@cargo install --quiet --locked --profile host $(HOST) --path host/afterglow
 
 bench: setup ## what an event and a recovery cost on this host, beside other rings
 	@cargo run --quiet --profile host $(HOST) -p bench -- $(ARGS)

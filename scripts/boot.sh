@@ -15,4 +15,4 @@ command -v cargo >/dev/null || {
 
 # No change of directory: paths in the arguments are seen from here. The kernel's flags are not for a host tool.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS
-exec cargo run --quiet --release --target host-tuple --manifest-path "$root/Cargo.toml" -p afterglow -- boot "$@"
+exec cargo run --quiet --target host-tuple --manifest-path "$root/Cargo.toml" -p afterglow -- boot "$@"

@@ -7,7 +7,7 @@ set -euo pipefail
 
 kernel=$1 corpus=$2
 here=$(dirname "$0")
-afterglow=(cargo run --quiet --release --target host-tuple -p afterglow --)
+afterglow=(cargo run --quiet --target host-tuple -p afterglow --)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$corpus"

@@ -1,30 +1,57 @@
 //! Everything that the host reads, in every format: no bytes make it fail, and no control byte comes out as text.
 #![no_main]
 
+use flate2::read::GzDecoder;
 use formats::Output;
 use reader::{Image, Input};
-use std::io::Cursor;
-use trace::Trace;
+use std::io::{Cursor, Read};
+use std::sync::LazyLock;
 
-/// Bytes of the image that an input is laid over.
-const SIZE: usize = 192 << 10;
+/// What real kernels left: ours, with and without parity, and Linux.
+static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let packed: [&[u8]; 5] = [
+        include_bytes!("../../host/afterglow/tests/data/corpus/virt-panic.region.gz"),
+        include_bytes!("../../host/afterglow/tests/data/corpus/virt-parity.region.gz"),
+        include_bytes!("../../host/afterglow/tests/data/corpus/virt-data-abort.region.gz"),
+        include_bytes!("../../host/linuxring/tests/data/6.12.95-prints.region.gz"),
+        include_bytes!("../../host/linuxring/tests/data/7.3.4-eight.region.gz"),
+    ];
+    let unpacked = |packed: &[u8]| {
+        let mut image = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut image).unwrap();
+        image
+    };
+    packed.map(unpacked).into()
+});
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     // As it is: captures, listings, headers of anything.
     look(input.to_vec());
-    // Laid over pages: first which pages and how far apart, then what stands there.
-    let Some((spread, content)) = input.split_first() else { return };
-    let mut image = vec![0; SIZE];
-    let pieces = usize::from(spread % 7) + 1;
-    for (number, piece) in content.chunks(content.len().div_ceil(pieces).max(1)).enumerate() {
-        let at = number * SIZE / 8 / 4096 * 4096;
-        let end = SIZE.min(at + piece.len());
-        image[at..end].copy_from_slice(&piece[..end - at]);
+    // What is done to an image: six bytes each.
+    let Some((which, edits)) = input.split_first() else { return };
+    let mut image = IMAGES[usize::from(*which) % IMAGES.len()].clone();
+    for edit in edits.chunks_exact(6).take(64) {
+        if image.len() < 8192 {
+            break;
+        }
+        let number = |bytes: &[u8]| bytes.iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
+        let (at, from) = (number(&edit[1..4]) % (image.len() - 4096), number(&edit[3..6]) % (image.len() - 4096));
+        let line = at / 64 * 64;
+        match edit[0] % 8 {
+            0 | 1 => image[at] = edit[4],
+            2 => image[at] ^= 1 << (edit[4] % 8),
+            3 => image[line..line + 64].fill(edit[4]),
+            4 => image.copy_within(from / 64 * 64..from / 64 * 64 + 64, line),
+            5 => image.copy_within(from / 4096 * 4096..from / 4096 * 4096 + 4096, at / 4096 * 4096),
+            6 => image[at..at + 4].copy_from_slice(&edit[2..6]),
+            _ => image.truncate(at.max(4096)),
+        }
     }
     look(image);
 });
 
 fn look(image: Vec<u8>) {
+    let size = 4096 + image.len();
     let input = Input::new(Image::of(image));
     let reading = input.read();
     let mut events = 0;
@@ -41,5 +68,5 @@ fn look(image: Vec<u8>) {
         formats::stream(trace.as_ref(), Output::Perfetto, &mut packets).unwrap();
         formats::tracedat::write(trace.as_ref(), &mut Cursor::new(Vec::new())).unwrap();
     }
-    assert!(events <= 4 * SIZE, "no more events than bytes");
+    assert!(events <= size, "no more events than bytes");
 }

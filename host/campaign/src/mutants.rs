@@ -166,6 +166,8 @@ pub fn lanes() -> Vec<Lane> {
         Lane { machine: "GICv3, max", ..base.clone() },
         die("panic-everywhere"),
         die("panic-at-clean"),
+        // Behind the last clean: what it says has to be cleaned by itself.
+        die("panic-at-tell"),
         // Cores that do not answer cost two seconds each time.
         Lane { others: "all-masked", stop: "fiq", crashes: 4, ..base },
     ]
