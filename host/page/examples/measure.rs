@@ -75,4 +75,13 @@ fn pictures(browser: &mut Browser, directory: &std::path::Path) {
     browser.evaluate("afterglow[0].timeline.showAll(); scrollTo(0, 0)");
     save("night.png", browser.picture());
     save("paper.pdf", browser.paper());
+    browser.prefer("light");
+    browser.evaluate("document.querySelector('.legend').scrollIntoView(); afterglow[0].searchFor('print')");
+    browser.wait("document.querySelector('.found').textContent.endsWith('found')");
+    browser.evaluate("[...document.querySelectorAll('.tools button')].find((b) => b.textContent === 'panic')?.click()");
+    browser.hover(".lanes", 620.0, 94.0);
+    save("panic.png", browser.picture());
+    browser.resize(420, 900);
+    browser.evaluate("scrollTo(0, 0)");
+    save("narrow.png", browser.picture());
 }
