@@ -1,4 +1,4 @@
-//! A page of made-up events to look at: `cargo run --profile host --target host-tuple -p page --example demo -- OUT EVENTS`.
+//! A page of made-up events to look at: `cargo host-run -p page --example demo -- OUT EVENTS`.
 
 #[path = "../tests/support/made_up.rs"]
 mod made_up;

@@ -1,4 +1,4 @@
-//! How fast a page is in a headless browser: `cargo run --profile host --target host-tuple -p page --example measure -- PAGE
+//! How fast a page is in a headless browser: `cargo host-run -p page --example measure -- PAGE
 //! [DIRECTORY]`. With a directory, pictures of it by day, by night, near by and on paper go there.
 
 #[allow(dead_code)]

@@ -166,6 +166,19 @@ fn a_search_finds_steps_and_narrows_the_list() {
     let narrow = with("irq_exit: ").iter().filter(|i| cores[**i as usize] == 2).count();
     browser.insert("input[type=search]", "core:2 name:irq_exit");
     browser.wait(&format!("afterglow[0].list.items.length === {narrow}"));
+    // A time, as it is told and counted from the panic.
+    let times: Vec<u64> = merged(&crash).map(|item| item.time_ns()).collect();
+    let panic = crash.about.panic.as_ref().unwrap().time_ns;
+    browser.insert("input[type=search]", "");
+    browser.wait(&format!("afterglow[0].list.items.length === {}", times.len()));
+    for (text, wanted) in [("1.003", 1_003_000_000), ("1.0030001", 1_003_000_100), ("-250.5us", panic - 250_500)] {
+        browser.insert(".jump", text);
+        browser.key("Enter", 0);
+        assert_eq!(selected(&mut browser), times.partition_point(|time| *time < wanted) as u64, "{text}");
+    }
+    browser.insert(".jump", "soon");
+    browser.key("Enter", 0);
+    browser.wait("document.querySelector('.found').textContent.includes('a time is as 0.312847')");
     // Only what was found is listed.
     search(&mut browser, "number=77", found.len());
     browser.evaluate("document.querySelector('.toggle').click()");
@@ -262,6 +275,15 @@ fn the_time_line_is_moved_by_wheel_drag_and_keys_and_picks_what_is_clicked() {
     for before in there.iter().rev() {
         browser.key(",", 0);
         assert_eq!(selected(&mut browser), *before);
+    }
+    // Two fingers that part: what is under them goes with them.
+    let before = view(&mut browser);
+    let times = [500.0, 600.0].map(|x| time_at(&mut browser, x));
+    browser.touch(".lanes", &[(500.0, 20.0), (600.0, 20.0)], &[(450.0, 20.0), (650.0, 20.0)]);
+    let after = view(&mut browser);
+    assert!(((before.1 - before.0) / (after.1 - after.0) - 2.0).abs() < 0.01, "{before:?} {after:?}");
+    for (x, time) in [450.0, 650.0].into_iter().zip(times) {
+        assert!((time_at(&mut browser, x) - time).abs() < (after.1 - after.0) / 100.0);
     }
     let before = view(&mut browser);
     browser.key("+", 0);

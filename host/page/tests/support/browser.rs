@@ -174,6 +174,22 @@ impl Browser {
         }
     }
 
+    /// Fingers that touch in some places and move to others.
+    pub(crate) fn touch(&mut self, selector: &str, from: &[(f64, f64)], to: &[(f64, f64)]) {
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": true, "maxTouchPoints": 2}));
+        for (kind, places) in [("touchStart", from), ("touchMove", to), ("touchEnd", &[])] {
+            let points: Vec<Value> = places
+                .iter()
+                .zip(1..)
+                .map(|((x, y), id)| {
+                    let (x, y) = self.place(selector, *x, *y);
+                    json!({"x": x, "y": y, "id": id})
+                })
+                .collect();
+            self.call("Input.dispatchTouchEvent", json!({"type": kind, "touchPoints": points}));
+        }
+    }
+
     /// Moves the pointer.
     pub(crate) fn hover(&mut self, selector: &str, x: f64, y: f64) {
         let (x, y) = self.place(selector, x, y);
@@ -191,7 +207,13 @@ impl Browser {
 
     /// A key, by its name: "ArrowDown", "+". With shift: 8, with control: 2.
     pub(crate) fn key(&mut self, key: &str, modifiers: u32) {
-        let text = if key.len() == 1 { key } else { "" };
+        let text = if key == "Enter" {
+            "\r"
+        } else if key.len() == 1 {
+            key
+        } else {
+            ""
+        };
         let down = json!({"type": "keyDown", "key": key, "code": key, "text": text, "modifiers": modifiers});
         self.call("Input.dispatchKeyEvent", down);
         self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key, "code": key, "modifiers": modifiers}));
