@@ -17,7 +17,7 @@ HOST := --target host-tuple
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
 # QEMU's cache that loses; the afterglow command finds it beside itself.
-PLUGIN = $(BUILT)/$(shell rustc -vV | sed -n 's/^host: //p')/debug/libafterglow_plugin.so
+PLUGIN = $(BUILT)/$(shell PATH='$(PATH)' rustc -vV | sed -n 's/^host: //p')/debug/libafterglow_plugin.so
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
 # What is built for the bare-metal target.
 TARGET_CRATES := -p ring -p wire -p arch -p boards -p kernel

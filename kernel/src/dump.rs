@@ -387,9 +387,8 @@ fn work_run<C: Crc32c>(ring: &CoreRing<'_, C>) -> Option<Run> {
     run
 }
 
-/// What Linux writes above the events, behind their number.
-const TRACE_HEAD: &str = "\
-#
+/// What Linux writes right above the events: which column is what.
+pub const COLUMNS: &str = "\
 #                                _-----=> irqs-off
 #                               / _----=> need-resched
 #                              | / _---=> hardirq/nmi
@@ -408,8 +407,8 @@ fn trace<C: Crc32c>(bank: &Bank<'_, C>, tail: Tail, summary: &Summary, schema: &
         Tail::All => 0,
     };
     let cores = bank.geometry().cores;
-    writeln!(out, "# tracer: nop\n#\n# entries-in-buffer/entries-written: {total}/{attempted}   #P:{cores}")?;
-    out.write_str(TRACE_HEAD)?;
+    writeln!(out, "# tracer: nop\n#\n# entries-in-buffer/entries-written: {total}/{attempted}   #P:{cores}\n#")?;
+    out.write_str(COLUMNS)?;
     if skip > 0 {
         writeln!(out, "# ({skip} older entries are not shown: tail=all shows them)")?;
     }

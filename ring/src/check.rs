@@ -2,7 +2,7 @@
 //!
 //! The register starts from [`seed`] (boot id and core), takes in the event's position word (sequence number of the
 //! sub-buffer and place in it), then the event's bytes. A stale event therefore fails under the current position and passes
-//! under the one it was written for; [`sequence_of`] runs the check backwards to name that one.
+//! under the one it was written for; run backwards, the check names that one (`search::sequence_before`).
 
 /// CRC-32C (Castagnoli), reflected.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -192,9 +192,9 @@ pub(crate) fn seed_by<C: Crc32c>(crc: C, boot_id: u32, core: u16) -> u32 {
 /// The sequence number (below 2^32) of the sub-buffer in which an event with this check, at this word of its sub-buffer,
 /// was written: the check run backwards. Random bytes give a random answer; the caller judges whether it is plausible.
 ///
-/// `bytes` are the event's bytes without the check.
-#[must_use]
-pub fn sequence_of(seed: u32, word: u32, bytes: &[u8], check: u32) -> u32 {
+/// `bytes` are the event's bytes without the check. The plain form of what [`crate::search`] does by steps, for its tests.
+#[cfg(test)]
+pub(crate) fn sequence_of(seed: u32, word: u32, bytes: &[u8], check: u32) -> u32 {
     let mut register = check;
     for byte in bytes.iter().rev() {
         register = register << 8 ^ BYTE_BACK[(register >> 24) as usize] ^ u32::from(*byte);
@@ -206,6 +206,7 @@ pub fn sequence_of(seed: u32, word: u32, bytes: &[u8], check: u32) -> u32 {
 }
 
 /// What eight zero bits back make of a register's top byte.
+#[cfg(test)]
 static BYTE_BACK: [u32; 256] = {
     let mut table = [0; 256];
     let mut i = 0;

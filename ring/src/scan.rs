@@ -107,8 +107,9 @@ pub fn geometry(region: &[u8]) -> Option<(Geometry, u32)> {
     (2 * explained > used).then_some((geometry, total as u32))
 }
 
-/// Whether a sub-buffer stands where the geometry puts it.
-fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
+/// Whether a sub-buffer that begins at `at` of a region stands where the geometry puts it.
+#[must_use]
+pub fn stands_right(geometry: &Geometry, at: u64, tag: &Tag) -> bool {
     let Some(in_banks) = at.checked_sub(geometry.bank(0)) else { return false };
     tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)
 }

@@ -107,7 +107,7 @@ impl<'a, C: Crc32c> Search<'a, C> {
 }
 
 /// The sequence number (below 2^32) under which an event at `word` was written, from the register before its first word:
-/// as [`crate::check::sequence_of`] says it.
+/// the check run backwards. Random bytes give a random answer; the caller judges whether it is plausible.
 pub(crate) fn sequence_before(before: u32, seed: u32, word: u32) -> u32 {
     times(before, TO_SEQUENCE) ^ zeros(seed ^ word, WORD_BITS)
 }

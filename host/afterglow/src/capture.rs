@@ -1,5 +1,6 @@
 //! `afterglow capture`: a kernel's binary dump, from a serial line or from what was stored of one, becomes images of regions.
 
+use crate::inputs;
 use crate::terminal::Filter;
 use anyhow::{Context, Result, bail};
 use campaign::serial::port::{Port, Read};
@@ -125,7 +126,7 @@ impl Capture {
 
     /// Takes everything in, until the source ends or has nothing more to say.
     fn hear(&self, host: &mut Assembler, shown: &mut Shown) -> Result<()> {
-        let name = self.source.display();
+        let name = inputs::shown(&self.source);
         if self.source == Path::new("-") {
             return stored(std::io::stdin().lock(), host, shown).context("the standard input cannot be read");
         }
@@ -187,9 +188,9 @@ impl Capture {
                 continue;
             }
             let path = if into_directory { self.out.join(name(transfer)) } else { self.out.clone() };
-            let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-            transfer.write(&file).with_context(|| format!("{} cannot be written", path.display()))?;
-            eprintln!("{text}: {}", path.display());
+            let file = File::create(&path).with_context(|| format!("{} cannot be made", inputs::shown(&path)))?;
+            transfer.write(&file).with_context(|| format!("{} cannot be written", inputs::shown(&path)))?;
+            eprintln!("{text}: {}", inputs::shown(&path));
         }
         if host.broken() > 0 {
             eprintln!("{} frames came damaged", host.broken());

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trace::{Item, Trace};
+use trace::{Trace, is_damaged};
 
 /// Writes the events of a crash in a format that other tools read.
 ///
@@ -55,7 +55,7 @@ impl Decode {
             }
             let several = chosen.len() > 1 || self.inputs.may_be_several();
             for (number, trace) in chosen.iter().enumerate() {
-                if damaged(*trace) {
+                if is_damaged(*trace) {
                     status = status.max(DAMAGED);
                 }
                 self.write(*trace, opened, number, several, &mut stream)?;
@@ -108,12 +108,6 @@ impl Decode {
             }
         }
     }
-}
-
-/// Whether something that was recorded is gone. Sub-buffers that are whole are not gone through event by event.
-fn damaged(trace: &dyn Trace) -> bool {
-    let is_damage = |item: &Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
-    (0..trace.about().cores.len() as u32).any(|core| trace.pages(core).any(|page| page.items.iter().any(is_damage)))
 }
 
 /// Where text goes: opened when there is some.

@@ -1,12 +1,13 @@
 //! `afterglow report`: a crash on one page, to look at, to send, to attach to a bug report.
 
-use crate::inputs::{DAMAGED, Inputs, NOTHING, shown};
+use crate::inputs::{DAMAGED, Inputs, NOTHING, places, shown};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use trace::Trace;
 
 /// Writes one self-contained HTML page: what happened, a time line of all cores, what became of every event, every event.
 ///
@@ -34,23 +35,24 @@ impl Report {
         for opened in &opened {
             let reading = opened.read(&linux);
             let chosen = self.inputs.chosen(&reading);
-            let Some(first) = chosen.first() else {
+            if chosen.is_empty() {
                 eprintln!("afterglow: {}", self.inputs.nothing(opened, &reading));
                 status = status.max(NOTHING);
                 continue;
-            };
+            }
             let mut remarks = reading.remarks.clone();
             if !remarks.is_empty() {
                 status = status.max(DAMAGED);
             }
-            let symbols = kernels.of(*first).unwrap_or_else(|why| {
-                eprintln!("afterglow: {}: {why}", opened.name);
-                remarks.push(why);
-                None
-            });
-            let words = |address: u64| {
-                // A page's table has room for the innermost function; the call is before the address that it returns to.
-                let places = symbols?.describe(address, false);
+            for why in chosen.iter().filter_map(|trace| kernels.of(*trace).err()) {
+                if !remarks.contains(&why) {
+                    eprintln!("afterglow: {}: {why}", opened.name);
+                    remarks.push(why);
+                }
+            }
+            let words = |trace: &dyn Trace, address: u64, is_call: bool| {
+                // A page's table has room for the innermost function.
+                let places = places(kernels.of(trace).ok().flatten(), address, is_call);
                 places.first().map(ToString::to_string)
             };
             let out = self.out.clone().unwrap_or_else(|| format!("{}.html", opened.stem).into());

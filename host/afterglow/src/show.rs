@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::VecDeque;
 use std::process::ExitCode;
-use trace::{About, Account, End, Item, Origin, Panic, Trace, merged};
+use trace::{About, Account, End, Item, Origin, Panic, Trace, is_damaged, merged};
 
 /// Shows what happened: why it died, how each core stopped, what became of every event, and the last events.
 ///
@@ -180,7 +180,7 @@ fn accounts(trace: &dyn Trace, out: &mut Out) -> bool {
                 counts.events, counts.bytes, counts.losses
             ));
         }
-        return cores.clone().any(|core| trace.items(core).any(|item| is_damage(&item)));
+        return is_damaged(trace);
     }
     out.style(Style::Strong, "  core  attempted  recovered  overwritten  damaged  unfinished  dropped  sum\n");
     let mut damaged = false;
@@ -208,10 +208,6 @@ fn row(core: u32, account: &Account, out: &mut Out) {
     if !account.is_final {
         out.style(Style::Faint, "        the core was not closed in order: what its bytes tell\n");
     }
-}
-
-fn is_damage(item: &Item<'_>) -> bool {
-    matches!(item, Item::Loss(loss) if loss.kind.is_damage())
 }
 
 /// Most places of losses that are named.

@@ -1,5 +1,6 @@
 //! The commands that look at a crash, as a person or a script calls them.
 
+use ring::format::Geometry;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -41,12 +42,18 @@ fn statuses_tell_whole_damaged_nothing_and_failure_apart() {
     damaged[0x4000 + 100] ^= 1;
     damaged[..4096].fill(0);
     std::fs::write(place.join("damaged"), &damaged[..damaged.len() - 8192]).unwrap();
+    // One bit of an event, and nothing else: no remark, only a loss.
+    let geometry = Geometry::new(whole.len() as u64, 2, 4).unwrap();
+    let mut flipped = whole.clone();
+    flipped[(geometry.bank(0) + geometry.subbuf(0, 29)) as usize + 100] ^= 1;
+    std::fs::write(place.join("flipped"), flipped).unwrap();
     std::fs::write(place.join("nothing"), [0; 70_000]).unwrap();
     for command in ["show", "decode"] {
         let (status, out, _) = run(place, &[command, "whole"]);
         assert_eq!(status, 0, "{out}");
         assert!(out.contains("boot 1 panicked on core 0") || command == "decode");
         assert_eq!(run(place, &[command, "damaged"]).0, 1);
+        assert_eq!(run(place, &[command, "flipped"]).0, 1);
         let (status, out, error) = run(place, &[command, "nothing"]);
         assert_eq!((status, out.as_str()), (2, ""));
         assert!(error.contains("reads as zeros"), "{error}");

@@ -11,13 +11,13 @@ use reader::{Image, Input};
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
 use ring::format::Geometry;
-use ring::records::{BankRecord, BankState};
-use ring::region::Header;
+use ring::records::BankState;
 use ring::writer::{Mode, Target, Writer};
 use std::time::Instant;
 use trace::Trace;
 use trace::fake::Fake;
 
+const BOOT_ID: u32 = 0x1234_5678;
 const CORES: u32 = 4;
 /// Bytes of the two kinds of events, together.
 const BOTH: u64 = 28 + 32;
@@ -26,23 +26,12 @@ const BOTH: u64 = 28 + 32;
 fn region(size: u64) -> Vec<u8> {
     let ram = Ram::new(size);
     let geometry = Geometry::new(size, 1, CORES).expect("a geometry for that size");
-    let mut header = Header::new(geometry);
-    let record = BankRecord {
-        state: BankState::Recording,
-        boot_id: 0x1234_5678,
-        boot: 1,
-        boot_id_before: 0,
-        cores: CORES,
-        counter_hz: 62_500_000,
-        counter_start: 0,
-    };
     let about = ring::bank::About { build: &[0xab; 20], board: b"a board", schema: SCHEMA.as_bytes() };
-    ring::bank::prepare(&&ram, &geometry, 0, &record, &about);
-    header.boot = 1;
-    header.banks[0] = BankRecord { state: BankState::Panicked, ..record };
+    let (mut header, bank) = ring::fake::boot(&ram, geometry, BOOT_ID, &about);
+    header.banks[bank as usize].state = BankState::Panicked;
     header.store(&&ram);
     for core in 0..CORES {
-        let target = Target { geometry, bank: 0, boot_id: record.boot_id, core };
+        let target = Target { geometry, bank, boot_id: BOOT_ID, core };
         let writer = Writer::new(&ram, StepClock::new(1000, 700 + u64::from(core)), Table, target, Mode::default());
         for number in 0..size / u64::from(CORES) / BOTH {
             let entry = IrqEntry { intid: number as u32 % 1000, pc: 0xffff_0000_4008_0000 + number * 4 };

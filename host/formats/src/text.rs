@@ -55,7 +55,8 @@ fn line(trace: &dyn Trace, event: &Event<'_>, out: &mut Ascii) -> std::fmt::Resu
     Ok(())
 }
 
-/// The name of a task and its pid in their columns. Names are not kept in a region: only that of pid 0 is known.
+/// The name of a task and its pid in their columns. Names are not kept in a region: only that of pid 0 is known; that of a
+/// negative one is three X, as Linux has it.
 fn task(pid: i32, out: &mut Ascii) {
     out.raw(match pid {
         0 => b"          <idle>-",

@@ -177,24 +177,12 @@ impl Trace for Linux<'_> {
     }
 
     fn counts(&self, core: u32) -> &Counts {
-        static NONE: std::sync::OnceLock<Counts> = std::sync::OnceLock::new();
-        let Some(cell) = self.counts.get(core as usize) else { return NONE.get_or_init(Counts::default) };
+        let Some(cell) = self.counts.get(core as usize) else { return &Counts::NONE };
         cell.get_or_init(|| {
-            let mut counts = Counts::default();
-            for item in Items::new(&self.region, core) {
-                match item {
-                    Item::Loss(_) => counts.losses += 1,
-                    Item::Event(event) => {
-                        counts.events += 1;
-                        let first = counts.times.map_or(event.time_ns, |(first, _)| first);
-                        counts.times = Some((first, event.time_ns));
-                    }
-                }
-            }
             let pages = self.region.cpus()[core as usize].order.len();
             let data = (0..pages).filter_map(|page| self.region.plan(core as usize, page));
-            counts.bytes = data.map(|(_, plan)| plan.data as u64).sum();
-            counts
+            let bytes = data.map(|(_, plan)| plan.data as u64).sum();
+            Counts { bytes, ..Counts::of(Items::new(&self.region, core), |_| 0) }
         })
     }
 

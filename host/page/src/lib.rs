@@ -34,8 +34,8 @@ const SCRIPT: &str = concat!(
     "})();\n"
 );
 
-/// What an address is, in words.
-pub type Symbols<'s> = &'s dyn Fn(u64) -> Option<String>;
+/// What an address of a trace is, in words; and whether it is one that a call returns to, so that the call is before it.
+pub type Symbols<'s> = &'s dyn Fn(&dyn Trace, u64, bool) -> Option<String>;
 
 /// Writes the page of an input's boots. `remarks`: what was damaged in the input, a sentence each.
 ///
@@ -84,4 +84,53 @@ pub fn write(
     }
     writeln!(out, "<noscript>The time line and the list of events need JavaScript.</noscript>")?;
     writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trace::fake::Fake;
+    use trace::{Panic, Stop};
+
+    #[test]
+    fn addresses_are_named_by_their_own_boots_symbols_and_calls_by_where_they_are() {
+        let boot = |boot_id: u32| {
+            let mut fake = Fake::new(1, []);
+            fake.about.boot_id = Some(boot_id);
+            fake.about.cores[0].stop = Some(Stop {
+                outcome: "stopped",
+                time_ns: 0,
+                means: None,
+                pc: 0x30,
+                lr: 0,
+                sp: 0,
+                pstate: 0,
+                words: String::new(),
+            });
+            fake.about.panic = Some(Panic {
+                core: 0,
+                time_ns: 0,
+                message: String::new(),
+                location: String::new(),
+                registers: None,
+                fault_address: 0,
+                explained: Vec::new(),
+                backtrace: vec![0x10, 0x20],
+                nested: Vec::new(),
+            });
+            fake
+        };
+        let (first, second) = (boot(7), boot(8));
+        let named = |trace: &dyn Trace, address: u64, is_call: bool| {
+            Some(format!("boot {} at {address:#x} call {is_call}", trace.about().boot_id?))
+        };
+        let mut html = Vec::new();
+        write("input", &[], &[&first, &second], &named, &mut html).unwrap();
+        let html = String::from_utf8(html).unwrap();
+        for boot in [7, 8] {
+            for place in ["0x10 call false", "0x20 call true", "0x30 call false"] {
+                assert!(html.contains(&format!("boot {boot} at {place}")), "{boot} {place}");
+            }
+        }
+    }
 }

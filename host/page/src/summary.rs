@@ -19,9 +19,9 @@ pub(crate) fn write(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write
         writeln!(out, "<p class=\"remark\">{}</p>", Text(remark))?;
     }
     if let Some(panic) = &about.panic {
-        self::panic(panic, symbols, out)?;
+        self::panic(trace, panic, symbols, out)?;
     }
-    stops(about, symbols, out)?;
+    stops(trace, symbols, out)?;
     accounts::write(trace, out)
 }
 
@@ -50,7 +50,7 @@ fn facts(about: &About, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "</dl>")
 }
 
-fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn panic(trace: &dyn Trace, panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<section class=\"panic\"><p class=\"message\">{}</p>", Text(&panic.message))?;
     if !panic.location.is_empty() {
         writeln!(out, "<p>at {}</p>", Text(&panic.location))?;
@@ -63,8 +63,9 @@ fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
     }
     if !panic.backtrace.is_empty() {
         writeln!(out, "<h2>Backtrace</h2>\n<ol class=\"backtrace\">")?;
-        for pc in &panic.backtrace {
-            writeln!(out, "<li>{}</li>", place(*pc, symbols))?;
+        for (depth, pc) in panic.backtrace.iter().enumerate() {
+            // The first is where it stood; to the others calls would have returned.
+            writeln!(out, "<li>{}</li>", place(*pc, &|address| symbols(trace, address, depth > 0)))?;
         }
         writeln!(out, "</ol>")?;
     }
@@ -76,7 +77,11 @@ fn panic(panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
         let at = if nested.location.is_empty() { String::new() } else { format!(" at {}", nested.location) };
         writeln!(out, "<p>core {}{}: {}{}</p>", nested.core, Text(step), Text(&nested.message), Text(at))?;
         if nested.pc != 0 {
-            writeln!(out, "<ol class=\"backtrace\"><li>{}</li></ol>", place(nested.pc, symbols))?;
+            writeln!(
+                out,
+                "<ol class=\"backtrace\"><li>{}</li></ol>",
+                place(nested.pc, &|address| symbols(trace, address, false))
+            )?;
         }
     }
     writeln!(out, "</section>")
@@ -92,12 +97,13 @@ fn registers(registers: &Registers, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// An address, and what it is called.
-fn place(address: u64, symbols: Symbols<'_>) -> String {
-    let words = symbols(address).unwrap_or_default();
+fn place(address: u64, words: &dyn Fn(u64) -> Option<String>) -> String {
+    let words = words(address).unwrap_or_default();
     format!("<code>{address:#018x}</code> <span>{}</span>", Text(words))
 }
 
-fn stops(about: &About, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn stops(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let about = trace.about();
     if about.cores.iter().all(|core| core.stop.is_none()) {
         return Ok(());
     }
@@ -111,7 +117,10 @@ fn stops(about: &About, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
             let ns = i128::from(stop.time_ns) - i128::from(panic.time_ns);
             format!("{}{}.{:03} us", if ns < 0 { "-" } else { "+" }, ns.abs() / 1000, ns.abs() % 1000)
         });
-        let at_address = |address| if address == 0 { String::new() } else { place(address, symbols) };
+        let at_address = |address, is_call| match address {
+            0 => String::new(),
+            _ => place(address, &|address| symbols(trace, address, is_call)),
+        };
         writeln!(
             out,
             "<tr title=\"{}\"><td>{core}<td class=\"text{}\">{}<td>{at}<td>{}<td class=\"text\">{}\
@@ -121,8 +130,8 @@ fn stops(about: &About, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result
             Text(stop.outcome),
             after.unwrap_or_default(),
             Text(stop.means.unwrap_or("")),
-            at_address(stop.pc),
-            at_address(stop.lr)
+            at_address(stop.pc, false),
+            at_address(stop.lr, true)
         )?;
     }
     writeln!(out, "</table></div>")

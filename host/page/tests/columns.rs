@@ -14,7 +14,7 @@ use trace::{Item, Trace, merged};
 
 fn page(traces: &[&dyn Trace]) -> String {
     let mut html = Vec::new();
-    page::write("input", &[], traces, &|_| None, &mut html).unwrap();
+    page::write("input", &[], traces, &|_, _, _| None, &mut html).unwrap();
     String::from_utf8(html).unwrap()
 }
 

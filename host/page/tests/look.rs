@@ -25,7 +25,7 @@ fn page(traces: &[&dyn Trace]) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let mut html = Vec::new();
     let input = format!("</title>{HOSTILE}");
-    page::write(&input, &[HOSTILE.into()], traces, &|_| Some(HOSTILE.into()), &mut html).unwrap();
+    page::write(&input, &[HOSTILE.into()], traces, &|_, _, _| Some(HOSTILE.into()), &mut html).unwrap();
     let file = directory.path().join("page.html");
     std::fs::write(&file, html).unwrap();
     (directory, file)

@@ -1,4 +1,5 @@
-//! A QEMU that is missing, too old or broken is a sentence that says what to do.
+//! What has to be on a machine is found where it is usually put; a QEMU that is missing, too old or broken is a sentence that
+//! says what to do.
 
 use anyhow::Result;
 use qemu::Qemu;
@@ -29,4 +30,19 @@ fn one_that_will_not_do_says_why_and_what_to_do() {
             assert!(error.contains(part), "{part:?} is missing in: {error}");
         }
     }
+}
+
+#[test]
+fn make_finds_what_cargo_built_though_cargo_is_not_in_path() {
+    let mut make = std::process::Command::new("make");
+    make.args(["--dry-run", "rates"]).current_dir(qemu::workspace::root()).env_clear().env("PATH", "/usr/bin:/bin");
+    for variable in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(variable) {
+            make.env(variable, value);
+        }
+    }
+    let commands = String::from_utf8(make.output().unwrap().stdout).unwrap();
+    let host = format!("/target/{}-", std::env::consts::ARCH);
+    let plugin = commands.split_whitespace().find_map(|word| word.strip_prefix("AFTERGLOW_PLUGIN=")).unwrap();
+    assert!(plugin.contains(&host) && plugin.ends_with("/debug/libafterglow_plugin.so'"), "{plugin}");
 }

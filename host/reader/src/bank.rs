@@ -2,14 +2,12 @@
 
 use crate::about;
 use ring::check::Crc32c;
+use ring::format::{DATA_END, DATA_START};
 use ring::recover::{Bank, CoreRing, Hole, Item as Found, Items, Recovered};
 use ring::verdict::Verdict;
 use std::cell::OnceCell;
 use std::fmt::{Result, Write};
 use trace::{About, Counts, Event, Item, Loss, LossKind, Page, Schema, Trace};
-
-/// Bytes of a sub-buffer.
-const SUBBUF: u32 = 4096;
 
 /// A bank.
 pub(crate) struct BankTrace<'a, C> {
@@ -91,7 +89,7 @@ impl<'a, C: Crc32c> Iterator for Told<'a, C> {
 
 /// Whether nothing shows that there was an event at all.
 fn is_open(hole: &Hole) -> bool {
-    hole.verdict == Verdict::Unfinished && u64::from(hole.to) * 4 == ring::format::DATA_END
+    hole.verdict == Verdict::Unfinished && u64::from(hole.to) * 4 == DATA_END
 }
 
 fn event<'a>(event: &Recovered<'a>, after_loss: bool) -> Event<'a> {
@@ -112,8 +110,7 @@ fn event<'a>(event: &Recovered<'a>, after_loss: bool) -> Event<'a> {
 }
 
 fn loss<'a>(hole: &Hole, time_ns: u64) -> Loss<'a> {
-    let is_whole =
-        u64::from(hole.from) * 4 == ring::format::DATA_START && u64::from(hole.to) * 4 == ring::format::DATA_END;
+    let is_whole = u64::from(hole.from) * 4 == DATA_START && u64::from(hole.to) * 4 == DATA_END;
     let kind = match hole.verdict {
         Verdict::Unfinished => LossKind::Unfinished,
         Verdict::StaleLap | Verdict::StaleBoot => LossKind::Stale,
@@ -132,24 +129,12 @@ impl<C: Crc32c> Trace for BankTrace<'_, C> {
         &self.schema
     }
     fn counts(&self, core: u32) -> &Counts {
-        static NONE: Counts = Counts { events: 0, bytes: 0, times: None, losses: 0, account: None };
         let (Some(ring), Some(cell)) = (self.cores.get(core as usize), self.counts.get(core as usize)) else {
-            return &NONE;
+            return &Counts::NONE;
         };
         cell.get_or_init(|| {
-            let mut counts = Counts { account: Some(ring.account()), ..NONE.clone() };
-            for item in self.told(core).into_iter().flatten() {
-                match item {
-                    Item::Loss(_) => counts.losses += 1,
-                    Item::Event(event) => {
-                        counts.events += 1;
-                        counts.bytes += event.payload.len() as u64 + 16;
-                        let first = counts.times.map_or(event.time_ns, |(first, _)| first);
-                        counts.times = Some((first, event.time_ns));
-                    }
-                }
-            }
-            counts
+            let items = self.told(core).into_iter().flatten();
+            Counts { account: Some(ring.account()), ..Counts::of(items, |event| event.payload.len() as u64 + 16) }
         })
     }
     fn items(&self, core: u32) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
@@ -160,7 +145,7 @@ impl<C: Crc32c> Trace for BankTrace<'_, C> {
         Box::new(ring.sequences().filter_map(move |sequence| self.page(ring, sequence)))
     }
     fn heading(&self, out: &mut dyn Write) -> Result {
-        out.write_str(HEADING)
+        out.write_str(kernel::dump::COLUMNS)
     }
     fn context(&self, event: &Event<'_>) -> [u8; 5] {
         let [irqs, context, nesting] = kernel::dump::context(event.flags, event.nesting);
@@ -168,26 +153,22 @@ impl<C: Crc32c> Trace for BankTrace<'_, C> {
     }
 }
 
-/// The columns of [`Trace::context`].
-const HEADING: &str = "\
-#                                _-----=> irqs-off
-#                               / _----=> need-resched
-#                              | / _---=> hardirq/nmi
-#                              || / _--=> events interrupted
-#                              ||| /     delay
-#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION
-#              | |         |   ||||      |         |
-";
-
 impl<'a, C: Crc32c> BankTrace<'a, C> {
     fn page(&self, ring: &CoreRing<'a, C>, sequence: u64) -> Option<Page<'a>> {
         let bytes = ring.bytes_of(sequence)?;
         if let Some(end) = ring.whole(sequence) {
-            return Some(Page { sequence, bytes, data: end - 16, whole: true, missed: None, items: Vec::new() });
+            return Some(Page {
+                sequence,
+                bytes,
+                data: end - DATA_START as u32,
+                whole: true,
+                missed: None,
+                items: Vec::new(),
+            });
         }
         let one = Told { items: ring.items_of(sequence), ..self.told(ring.core())? };
         let items: Vec<_> = one.collect();
-        let data = (SUBBUF - 16).min(ring::format::DATA_END as u32 - 16);
+        let data = (DATA_END - DATA_START) as u32;
         Some(Page { sequence, bytes, data, whole: false, missed: None, items })
     }
 }

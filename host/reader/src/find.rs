@@ -6,10 +6,10 @@
 
 mod orphans;
 
-use ring::format::{BANKS_MAX, Geometry, HEADER_SIZE, MAGIC, REGION_SIZE_MAX, REGION_SIZE_MIN, tag};
+use ring::format::{BANKS_MAX, HEADER_SIZE, MAGIC, REGION_SIZE_MAX, REGION_SIZE_MIN, tag};
 use ring::linux::SUBBUF_SIZE;
 use ring::region::{Found, Header, inspect, inspect_part, rebuild};
-use ring::scan::Tag;
+use ring::scan::{Tag, stands_right};
 use std::ops::Range;
 
 /// Bytes of a page.
@@ -41,12 +41,11 @@ impl Region {
     /// How many of these sub-buffers stand where a bank of it has them.
     fn holds(&self, tagged: &[Tagged]) -> usize {
         let geometry = &self.header.geometry;
-        let own = |at: u64, tag: &Tag| {
-            let in_banks = at.checked_sub(self.first_bank)?;
-            let is_inside = self.place.contains(&at) && tag.core < geometry.cores;
-            (is_inside && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence)).then_some(())
+        let in_region = |at: u64| Some(at.checked_sub(self.first_bank)? + geometry.bank(0));
+        let own = |(at, tag): &&Tagged| {
+            self.place.contains(at) && in_region(*at).is_some_and(|at| stands_right(geometry, at, tag))
         };
-        tagged.iter().filter(|(at, tag)| own(*at, tag).is_some()).count()
+        tagged.iter().filter(own).count()
     }
 
     /// With header A at the place's beginning.
@@ -80,7 +79,7 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
             continue;
         }
         if page.starts_with(&MAGIC.to_le_bytes()) && in_vain < CANDIDATES_MAX {
-            match headed(image, at, regions.last()) {
+            match headed(image, at, regions.last(), &tagged) {
                 Some(region) => {
                     free_from = region.place.end;
                     tagged.retain(|(at, _)| !region.place.contains(at));
@@ -104,7 +103,8 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
     let banks = orphans::regions(image, tagged.clone(), &mut said);
     match scanned.filter(|_| regions.is_empty()) {
         Some((geometry, tags))
-            if explained(&tagged, &geometry) >= banks.iter().map(|bank| bank.holds(&tagged)).sum() =>
+            if tagged.iter().filter(|(at, tag)| stands_right(&geometry, *at, tag)).count()
+                >= banks.iter().map(|bank| bank.holds(&tagged)).sum() =>
         {
             remarks.push(format!("both headers are invalid: recovered by scan ({tags} sub-buffers say who they are)"));
             return vec![Region::headed(0..image.len() as u64, rebuild(image, geometry))];
@@ -123,18 +123,16 @@ pub(crate) fn regions(image: &[u8], remarks: &mut Vec<String>) -> Vec<Region> {
     regions
 }
 
-/// How many sub-buffers stand where a region's geometry puts them, if it is all of the image.
-fn explained(tagged: &[Tagged], geometry: &Geometry) -> usize {
-    let stands = |at: u64, tag: &Tag| {
-        let in_banks = at.checked_sub(geometry.bank(0))?;
-        (tag.core < geometry.cores && in_banks % geometry.bank_size == geometry.subbuf(tag.core, tag.sequence))
-            .then_some(())
-    };
-    tagged.iter().filter(|(at, tag)| stands(*at, tag).is_some()).count()
+/// Whether a sub-buffer of ours stands somewhere in a place, wherever it belongs.
+pub(crate) fn is_ours(image: &[u8], place: &Range<u64>) -> bool {
+    let end = image.len().min(place.end as usize);
+    let pages = image.get(place.start as usize..end).unwrap_or(&[]).chunks_exact(PAGE);
+    pages.into_iter().any(|page| Tag::load(page).is_some())
 }
 
-/// The region of a header page, which may be its first page or its last.
-fn headed(image: &[u8], at: u64, before: Option<&Region>) -> Option<Region> {
+/// The region of a header page: both of its headers say the same. It is the last page if sub-buffers before it stand where
+/// that puts them, else the first.
+fn headed(image: &[u8], at: u64, before: Option<&Region>, tagged: &[Tagged]) -> Option<Region> {
     // Third field of the identity line; it verifies when the region does.
     let size = u64::from_le_bytes(*image.get(at as usize + 16..)?.first_chunk()?);
     if !(REGION_SIZE_MIN..=REGION_SIZE_MAX).contains(&size) {
@@ -147,16 +145,7 @@ fn headed(image: &[u8], at: u64, before: Option<&Region>) -> Option<Region> {
             _ => None,
         }
     };
-    let is_first = || u64::try_from(image.len()).is_ok_and(|len| at + size <= len);
-    let as_last = || {
-        let start = (at + HEADER_SIZE).checked_sub(size)?;
-        from(start).filter(|region| before.is_none_or(|before| before.place.end <= region.place.start))
-    };
-    // Cut off at its end only if it cannot be the other one.
-    if is_first() { from(at).or_else(as_last) } else { as_last().or_else(|| from(at)) }
-}
-
-/// A header for a region that has none, whose first bank is at hand.
-fn geometry_of_bank(bank_size: u64, cores: u32) -> Option<Geometry> {
-    Geometry::new(bank_size + 2 * HEADER_SIZE, 1, cores).ok()
+    let is_free = |start: &u64| before.is_none_or(|before| before.place.end <= *start);
+    let as_last = (at + HEADER_SIZE).checked_sub(size).filter(is_free).and_then(from);
+    as_last.filter(|region| region.holds(tagged) > 0).or_else(|| from(at))
 }

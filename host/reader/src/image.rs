@@ -73,8 +73,8 @@ impl Image {
 
     /// The same with zeros up to a size.
     pub(crate) fn padded(&self, size: u64) -> Self {
-        let mut bytes = vec![0; size as usize];
-        bytes.iter_mut().zip(self.bytes()).for_each(|(to, from)| *to = *from);
+        let mut bytes = self.bytes().to_vec();
+        bytes.resize(size as usize, 0);
         Self::of(bytes)
     }
 

@@ -214,6 +214,12 @@ impl Part {
         }
         let ours: Vec<Range<u64>> = self.regions.iter().map(|region| region.place.clone()).collect();
         for found in linuxring::find(bytes, &ours) {
+            // Linux has no checks: what of ours is read as Linux's would be believed whatever it says.
+            if find::is_ours(bytes, &found.place) {
+                let at = found.place.start;
+                reading.remarks.push(format!("a bank of ours at {at:#x} cannot be read: its sub-buffers fit nowhere"));
+                continue;
+            }
             if let Some(region) = linuxring::Region::parse(bytes, found.place.start) {
                 reading.traces.push(Box::new(Linux::new(region, linux.formats.clone(), linux.symbols.clone())));
             }

@@ -6,10 +6,10 @@
 //!         workload-101     [001] dh1      0.123456: work: number=7 data=...
 //! ```
 
+use kernel::events::context::{HARD_IRQ, IRQS_OFF, NMI};
 use ring::escape::Escaped;
 use std::collections::HashMap;
 use std::fmt::{Result, Write};
-use std::sync::LazyLock;
 use trace::{
     About, Clock, Core, Counts, End, Event, Field, Format, Item, Kind, Loss, LossKind, Origin, Page, Panic, Schema,
     Size, Trace,
@@ -17,6 +17,8 @@ use trace::{
 
 /// Most cores that a listing is believed to have.
 const CORES_MAX: u32 = 4096;
+/// Linux's flag for the handler of a soft interrupt, of which our kernel has none.
+const SOFT_IRQ: u8 = 0x10;
 /// Longest line that is looked at.
 const LINE_MAX: usize = 16 << 10;
 /// Bytes from which it is judged whether an input is text.
@@ -31,7 +33,7 @@ pub(crate) struct Listing<'a> {
 }
 
 enum Line<'a> {
-    Event { time_ns: u64, id: u16, pid: i32, context: [u8; 5], text: &'a [u8] },
+    Event { time_ns: u64, id: u16, pid: i32, flags: u8, text: &'a [u8] },
     Lost { time_ns: u64, events: Option<u64> },
 }
 
@@ -139,7 +141,6 @@ impl<'a> Building<'a> {
         let mut names: Vec<_> = ids.into_iter().collect();
         names.sort_by_key(|(_, id)| *id);
         let schema = Schema::new(names.into_iter().map(|(name, id)| format(id, name)));
-        let counts = cores.iter().map(|lines| count(lines)).collect();
         let about = About {
             title: if preamble.title.is_empty() { "a listing of events".into() } else { preamble.title },
             origin: Origin::Listing,
@@ -156,7 +157,11 @@ impl<'a> Building<'a> {
                 "from a listing: times are in microseconds, and what the events' fields were is not known".into(),
             ],
         };
-        Some(Listing { about, schema, cores, counts })
+        let mut listing = Listing { about, schema, cores, counts: Vec::new() };
+        let cores = 0..listing.cores.len() as u32;
+        let size = |event: &Event<'_>| event.payload.len() as u64;
+        listing.counts = cores.map(|core| Counts::of(listing.told(core), size)).collect();
+        Some(listing)
     }
 }
 
@@ -164,22 +169,6 @@ impl<'a> Building<'a> {
 fn format(id: u16, name: &str) -> Format {
     let text = Field { name: "text".into(), kind: Kind::Text, offset: 0, size: Size::Rest };
     Format { id, name: name.into(), fields: vec![text], print: "{text}".into() }
-}
-
-fn count(lines: &[Line<'_>]) -> Counts {
-    let mut counts = Counts::default();
-    for line in lines {
-        match line {
-            Line::Lost { .. } => counts.losses += 1,
-            Line::Event { time_ns, text, .. } => {
-                counts.events += 1;
-                counts.bytes += text.len() as u64;
-                let first = counts.times.map_or(*time_ns, |(first, _)| first);
-                counts.times = Some((first, *time_ns));
-            }
-        }
-    }
-    counts
 }
 
 /// A line of an event, or of lost ones; `None` for any other.
@@ -198,13 +187,9 @@ fn parse<'a>(line: &'a [u8], newest: u64, ids: &mut HashMap<&'a str, u16>) -> Op
     let close = rest.iter().position(|byte| *byte == b']')?;
     let core = std::str::from_utf8(&rest[..close]).ok()?.parse().ok().filter(|core| *core < CORES_MAX)?;
     let rest = rest[close + 1..].trim_ascii_start();
-    let flags = rest.iter().position(|byte| *byte == b' ')?;
-    let mut context = *b".....";
-    context
-        .iter_mut()
-        .zip(&rest[..flags])
-        .for_each(|(to, from)| *to = if from.is_ascii_graphic() { *from } else { b'?' });
-    let rest = rest[flags..].trim_ascii_start();
+    let (letters, rest) = rest.split_at(rest.iter().position(|byte| *byte == b' ')?);
+    let flags = pack(letters);
+    let rest = rest.trim_ascii_start();
     let colon = rest.iter().position(|byte| *byte == b':')?;
     let time_ns = time(rest[..colon].trim_ascii())?;
     let rest = rest[colon + 1..].trim_ascii_start();
@@ -219,7 +204,7 @@ fn parse<'a>(line: &'a [u8], newest: u64, ids: &mut HashMap<&'a str, u16>) -> Op
     };
     let next = u16::try_from(ids.len()).ok()?.checked_add(1)?;
     let id = *ids.entry(name).or_insert(next);
-    Some((core, Line::Event { time_ns, id, pid, context, text }))
+    Some((core, Line::Event { time_ns, id, pid, flags, text }))
 }
 
 /// Seconds with six or nine places, and a mark where the time is uncertain.
@@ -237,7 +222,7 @@ impl Listing<'_> {
     fn told(&self, core: u32) -> impl Iterator<Item = Item<'_>> {
         let mut after_loss = false;
         self.cores.get(core as usize).into_iter().flatten().map(move |line| match line {
-            Line::Event { time_ns, id, pid, text, context } => Item::Event(Event {
+            Line::Event { time_ns, id, pid, text, flags } => Item::Event(Event {
                 core,
                 page: 0,
                 at: 0,
@@ -246,7 +231,7 @@ impl Listing<'_> {
                 beyond_commit: false,
                 after_loss: std::mem::take(&mut after_loss),
                 id: *id,
-                flags: pack(context),
+                flags: *flags,
                 nesting: 0,
                 pid: *pid,
                 payload: text,
@@ -269,13 +254,13 @@ impl Listing<'_> {
 }
 
 /// The flags byte that these letters stand for, as far as they are known.
-fn pack(context: &[u8; 5]) -> u8 {
-    let irqs = u8::from(matches!(context[0], b'd' | b'D'));
-    let handler = match context[2] {
-        b'h' | b'H' => 0x08,
-        b'z' => 0x40,
-        b'Z' => 0x48,
-        b's' => 0x10,
+fn pack(letters: &[u8]) -> u8 {
+    let irqs = if matches!(letters.first(), Some(b'd' | b'D')) { IRQS_OFF } else { 0 };
+    let handler = match letters.get(2) {
+        Some(b'h' | b'H') => HARD_IRQ,
+        Some(b'z') => NMI,
+        Some(b'Z') => NMI | HARD_IRQ,
+        Some(b's') => SOFT_IRQ,
         _ => 0,
     };
     irqs | handler
@@ -289,8 +274,7 @@ impl Trace for Listing<'_> {
         &self.schema
     }
     fn counts(&self, core: u32) -> &Counts {
-        static NONE: LazyLock<Counts> = LazyLock::new(Counts::default);
-        self.counts.get(core as usize).unwrap_or(&NONE)
+        self.counts.get(core as usize).unwrap_or(&Counts::NONE)
     }
     fn items(&self, core: u32) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
         Box::new(self.told(core))
@@ -305,14 +289,8 @@ impl Trace for Listing<'_> {
         out.write_str("#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION\n#              | |         |   |||||     |         |\n")
     }
     fn context(&self, event: &Event<'_>) -> [u8; 5] {
-        let irqs = if event.flags & 1 == 0 { b'.' } else { b'd' };
-        let handler = match event.flags & 0x58 {
-            0x08 => b'h',
-            0x40 => b'z',
-            0x48 => b'Z',
-            0x10 => b's',
-            _ => b'.',
-        };
+        let [irqs, handler, _] = kernel::dump::context(event.flags, 0);
+        let handler = if event.flags & SOFT_IRQ != 0 { b's' } else { handler };
         [irqs, b'.', handler, b'.', b'.']
     }
 }

@@ -57,7 +57,10 @@ fn a_lost_header_costs_nothing_and_two_lost_ones_are_said() {
         for header in [0, size - 4096] {
             let mut image = within(&made.bytes(), at, image_size);
             lost(&mut image, at + header);
-            assert!(read(image).0 == whole, "the header at {header:#x} is lost");
+            assert_eq!(titles(image.clone()).len(), 2, "each boot once");
+            let (found, remarks) = read(image);
+            assert!(found == whole, "the header at {header:#x} is lost");
+            assert!(remarks.is_empty(), "nothing had to be worked round: {remarks:?}");
         }
         let mut image = within(&made.bytes(), at, image_size);
         lost(&mut image, at);
@@ -85,6 +88,39 @@ fn a_bank_alone_is_found_by_its_sub_buffers_also_without_its_tail() {
             |all: &support::Written| all.iter().map(|(_, core, bytes)| (*core, bytes.clone())).collect::<Vec<_>>();
         assert_eq!(events(&found), events(&whole), "whose number nobody knows any more");
     }
+}
+
+#[test]
+fn a_bank_alone_whose_rings_went_round_is_found_as_well() {
+    let made = Made::new(256 << 10, 1, 2, 0);
+    made.boot(0x3333_3333, 6000);
+    let start = made.geometry.bank(0) as usize;
+    let bank = made.bytes()[start..start + made.geometry.bank_size as usize].to_vec();
+    let (whole, _) = read(made.bytes());
+    assert!(whole.len() > 1000 && whole.len() < 8000, "{}: it did not go round", whole.len());
+    let (found, remarks) = read(bank);
+    assert!(found == whole, "{} of {}: {remarks:?}", found.len(), whole.len());
+}
+
+#[test]
+fn a_bank_whose_sub_buffers_stand_nowhere_is_not_taken_for_linuxs_own() {
+    let made = made(0);
+    let start = made.geometry.bank(1) as usize;
+    let mut bank = made.bytes()[start..start + made.geometry.bank_size as usize].to_vec();
+    let linux = titles(bank.clone());
+    assert!(linux.iter().all(|title| title.starts_with("boot")), "{linux:?}");
+    // Every one where another belongs, and no header or tail that would say more.
+    let places: Vec<_> = (0..made.geometry.ring()).map(|n| made.geometry.subbuf(0, n) as usize).collect();
+    let pages: Vec<Vec<u8>> = places.iter().map(|at| bank[*at..at + 4096].to_vec()).collect();
+    for (n, at) in places.iter().enumerate() {
+        bank[*at..at + 4096].copy_from_slice(&pages[n * n % pages.len()]);
+        let other = made.geometry.subbuf(1, n as u64) as usize;
+        bank[other..other + 4096].fill(0);
+    }
+    bank[made.geometry.linux_size as usize..].fill(0);
+    let (found, remarks) = read(bank.clone());
+    assert!(found.is_empty() && titles(bank).is_empty(), "{remarks:?}");
+    assert!(remarks.iter().any(|remark| remark.contains("a bank of ours at 0x0 cannot be read")), "{remarks:?}");
 }
 
 #[test]
@@ -135,6 +171,7 @@ CPU:1 [LOST 5 EVENTS]
 boot 4 ended in a reset without a word
 # tracer: nop
            <...>-1       [000] .....     4.319540: print: \x1b]0;title
+           <...>-1       [000] .....     4.319541007: print: later
 ";
     let input = reader::Input::new(reader::Image::of(text.as_bytes().to_vec()));
     let reading = input.read();
@@ -159,4 +196,5 @@ boot 4 ended in a reset without a word
     let trace::Item::Event(event) = second.items(0).next().unwrap() else { panic!("an event") };
     second.text(&event, &mut text).unwrap();
     assert_eq!(text, "\\x1b]0;title");
+    assert_eq!(second.items(0).nth(1).unwrap().time_ns(), 4_319_541_007, "nine places are nanoseconds");
 }

@@ -1,5 +1,6 @@
 //! Who recorded a trace, when, and how it ended. All texts are printable ASCII: what came from a region is escaped.
 
+use crate::{Event, Item};
 use ring::account::Account;
 use std::ops::Range;
 
@@ -170,7 +171,7 @@ pub struct Nested {
 pub struct Counts {
     /// Events that can be shown.
     pub events: u64,
-    /// Bytes of them in the region, time records included.
+    /// Bytes of them in the region, as their source counts them: as Linux, or header, common header and fields.
     pub bytes: u64,
     /// Times of the first and the last in order, in nanoseconds.
     pub times: Option<(u64, u64)>,
@@ -181,6 +182,27 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Those of a core that is not there.
+    pub const NONE: Self = Self { events: 0, bytes: 0, times: None, losses: 0, account: None };
+
+    /// Those of a core's items, of which `bytes` says how many each event takes.
+    #[must_use]
+    pub fn of<'i>(items: impl Iterator<Item = Item<'i>>, bytes: impl Fn(&Event<'i>) -> u64) -> Self {
+        let mut counts = Self::default();
+        for item in items {
+            match item {
+                Item::Loss(_) => counts.losses += 1,
+                Item::Event(event) => {
+                    counts.events += 1;
+                    counts.bytes += bytes(&event);
+                    let first = counts.times.map_or(event.time_ns, |(first, _)| first);
+                    counts.times = Some((first, event.time_ns));
+                }
+            }
+        }
+        counts
+    }
+
     /// Events that somebody tried to record, as far as the region tells.
     #[must_use]
     pub fn attempted(&self) -> u64 {

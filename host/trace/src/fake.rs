@@ -223,21 +223,9 @@ impl Trace for Fake {
         &self.schema
     }
     fn counts(&self, core: u32) -> &Counts {
-        self.counts[core as usize].get_or_init(|| {
-            let account = self.accounts.get(core as usize).copied().flatten();
-            let mut counts = Counts { account, ..Counts::default() };
-            for item in self.items(core) {
-                match item {
-                    Item::Loss(_) => counts.losses += 1,
-                    Item::Event(event) => {
-                        counts.events += 1;
-                        counts.bytes += event.payload.len() as u64 + 16;
-                        let first = counts.times.map_or(event.time_ns, |(first, _)| first);
-                        counts.times = Some((first, event.time_ns));
-                    }
-                }
-            }
-            counts
+        self.counts[core as usize].get_or_init(|| Counts {
+            account: self.accounts.get(core as usize).copied().flatten(),
+            ..Counts::of(self.items(core), |event| event.payload.len() as u64 + 16)
         })
     }
     fn items(&self, core: u32) -> Box<dyn Iterator<Item = Item<'_>> + '_> {

@@ -86,14 +86,6 @@ pub struct Loss<'a> {
     pub what: Cow<'a, str>,
 }
 
-impl Loss<'_> {
-    /// What stands where there is nothing.
-    pub(crate) const fn nothing() -> Self {
-        let kind = LossKind::Missed;
-        Self { core: 0, page: 0, bytes: (0, 0), kind, events: Some(0), time_ns: 0, what: Cow::Borrowed("") }
-    }
-}
-
 /// What a core left, one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {

@@ -78,3 +78,10 @@ pub trait Trace {
         self.text(event, out)
     }
 }
+
+/// Whether something that was recorded is gone. Sub-buffers that are whole are not gone through event by event.
+#[must_use]
+pub fn is_damaged(trace: &dyn Trace) -> bool {
+    let is_damage = |item: &Item<'_>| matches!(item, Item::Loss(loss) if loss.kind.is_damage());
+    (0..trace.about().cores.len() as u32).any(|core| trace.pages(core).any(|page| page.items.iter().any(is_damage)))
+}

@@ -3,11 +3,15 @@
 //! They model what a reset does to a machine: what was cleaned (and waited for) is in memory, what was only written is in
 //! the cache and is lost unless its line happened to be evicted. The same model runs under QEMU as a plugin.
 
+mod boot;
 pub mod crash;
 pub mod interrupt;
 mod ram;
+mod seeded;
 
+pub use boot::boot;
 pub use ram::{LINE, Operation, Ram};
+pub use seeded::Seeded;
 
 use crate::seams::Clock;
 use core::cell::Cell;

@@ -281,7 +281,7 @@ fn is_named_rightly(world: &World, hole: &Hole) -> bool {
 
 /// A number that says which fault it was, for whoever wants to see it again.
 pub fn random_of(seed: u64, number: u64) -> Random {
-    let mut random = Random(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
+    let mut random = Random::new(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
     random.next();
     random
 }

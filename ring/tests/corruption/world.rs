@@ -5,7 +5,7 @@
 use crate::support::{BOOT_ID, EVENT_ID, Numbered, boot};
 use ring::account::Account;
 use ring::check::{Crc32c, Table};
-use ring::fake::Ram;
+use ring::fake::{Ram, Seeded};
 use ring::format::{Geometry, LINE_PAYLOAD, domain, tail_line};
 use ring::line::LineSeed;
 use ring::linux;
@@ -24,19 +24,18 @@ pub const SIZE: u64 = 192 << 10;
 /// Boots before the newest one, in the same bank.
 const OLDER_BOOTS: [u32; 2] = [0x0b00_7011, 0x0b00_7022];
 
-/// A seeded sequence of numbers (SplitMix64).
-pub struct Random(pub u64);
+/// Seeded chance by places and sizes.
+pub struct Random(Seeded);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(Seeded(seed))
+    }
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        self.0.below(n as u64) as usize
     }
 }
 
@@ -87,7 +86,7 @@ impl World {
 
     /// Lives through three boots. `seed` draws what is recorded.
     pub fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let ram = Ram::new(SIZE);
         let mut boots = Vec::new();
         for boot_id in OLDER_BOOTS {

@@ -9,7 +9,6 @@ use ring::account::Account;
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
 use ring::format::Geometry;
-use ring::records::{BankRecord, BankState};
 use ring::recover::{Bank, Recovered};
 use ring::region::{Found, Header, inspect};
 use ring::seams::{Memory, Persist};
@@ -63,33 +62,12 @@ pub fn boot(ram: &Ram, banks: u32, cores: u32, boot_id: u32) -> (Header, u32) {
 
 /// The same with a geometry of one's own.
 pub fn boot_into(ram: &Ram, geometry: Geometry, boot_id: u32) -> (Header, u32) {
-    let bytes = ram.cached();
-    let cores = geometry.cores;
-    let mut header = match inspect(&bytes) {
-        Found::Valid(header) => header,
-        Found::Scanned { geometry, .. } => ring::region::rebuild(&bytes, geometry),
-        _ => Header::new(geometry),
-    };
-    let (bank, _) = header.next_bank();
-    header.boot += 1;
-    let record = BankRecord {
-        state: BankState::Recording,
-        boot_id,
-        boot: header.boot,
-        boot_id_before: header.banks[bank as usize].boot_id,
-        cores,
-        counter_hz: 1_000_000_000,
-        counter_start: 0,
-    };
     let about = ring::bank::About {
         build: b"build",
         board: b"test",
         schema: b"5000 numbered number:u64 padding:u32|{number}\n",
     };
-    ring::bank::prepare(&ram, &geometry, bank, &record, &about);
-    header.banks[bank as usize] = record;
-    header.store(&ram);
-    (header, bank)
+    ring::fake::boot(ram, geometry, boot_id, &about)
 }
 
 pub fn writer<'m>(ram: &'m Ram, header: &Header, bank: u32, core: u32, mode: Mode) -> TestWriter<'m> {

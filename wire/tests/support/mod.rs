@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use ring::check::Table;
+pub use ring::fake::Seeded;
 use ring::fake::{Ram, StepClock};
 use ring::format::{Geometry, header_line};
 use ring::records::{BankRecord, BankState};
@@ -22,23 +23,6 @@ ring::events! {
 
 pub const BOOT_ID: u32 = 0x1302_0d10;
 pub const BANK: u32 = 1;
-
-/// Chance that can be had again.
-#[derive(Clone, Debug)]
-pub struct Seeded(pub u64);
-
-impl Seeded {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 /// A region of two banks and two cores, with so many events of each core in the second bank; noise stood there before.
 pub fn region(size: u64, parity: u32, events: u64) -> Vec<u8> {

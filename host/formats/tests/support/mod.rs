@@ -5,8 +5,7 @@ use kernel::events::{IrqEntry, Print, SCHEMA, Work};
 use ring::check::Table;
 use ring::fake::{Ram, StepClock};
 use ring::format::Geometry;
-use ring::records::{BankRecord, BankState};
-use ring::region::Header;
+use ring::records::BankState;
 use ring::writer::{Mode, Target, Writer};
 use std::path::Path;
 use std::process::Command;
@@ -258,28 +257,19 @@ pub fn read(program: &str, arguments: &[&str], path: &Path) -> Vec<u8> {
     output.stdout
 }
 
+const BOOT_ID: u32 = 0x1234_5678;
+
 /// A region as a kernel leaves it: two cores, whose rings have gone round, one bank.
 pub fn region() -> Vec<u8> {
     let size = 128 << 10;
     let ram = Ram::new(size);
     let geometry = Geometry::new(size, 1, 2).unwrap();
-    let mut header = Header::new(geometry);
-    let record = BankRecord {
-        state: BankState::Recording,
-        boot_id: 0x1234_5678,
-        boot: 1,
-        boot_id_before: 0,
-        cores: 2,
-        counter_hz: 1_000_000_000,
-        counter_start: 0,
-    };
     let about = ring::bank::About { build: &[0xab; 20], board: b"a board", schema: SCHEMA.as_bytes() };
-    ring::bank::prepare(&&ram, &geometry, 0, &record, &about);
-    header.boot = 1;
-    header.banks[0] = BankRecord { state: BankState::Panicked, ..record };
+    let (mut header, bank) = ring::fake::boot(&ram, geometry, BOOT_ID, &about);
+    header.banks[bank as usize].state = BankState::Panicked;
     header.store(&&ram);
     for core in 0..2 {
-        let target = Target { geometry, bank: 0, boot_id: record.boot_id, core };
+        let target = Target { geometry, bank, boot_id: BOOT_ID, core };
         let writer = Writer::new(&ram, StepClock::new(1000, 1700 + u64::from(core)), Table, target, Mode::default());
         for number in 0..3000u64 {
             let data: Vec<u8> = (0..number % 150).map(|at| (number + at) as u8).collect();

@@ -4,7 +4,7 @@ use trace::fake::Fake;
 use trace::{Account, Core, Field, Format, Kind, LossKind, Nested, Panic, Size, Stop, Trace};
 
 /// What its addresses are called.
-pub(crate) fn symbols(address: u64) -> Option<String> {
+pub(crate) fn symbols(_: &dyn Trace, address: u64, _: bool) -> Option<String> {
     let names = ["kernel::schedule::pick_next", "kernel::work::step", "arch::cores::relax", "kernel::timer::rearm"];
     Some(format!("{} at kernel/src/work.rs:{}", names[address as usize / 4 % names.len()], address % 300))
 }

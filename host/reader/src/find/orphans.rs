@@ -4,8 +4,8 @@
 //! (s mod n) pages behind its core's first; the cores' first ones are one chunk apart, which again is n pages and a little.
 //! The n under which most tags agree on where their cores begin is the bank's; where its tail verifies is its end.
 
-use super::{PAGE, Region, Tagged, geometry_of_bank};
-use ring::format::{CORES_MAX, Geometry, tail_size};
+use super::{PAGE, Region, Tagged};
+use ring::format::{CORES_MAX, Geometry, HEADER_SIZE, tail_size};
 use ring::linux;
 use ring::records::{BankRecord, BankState};
 use ring::region::{Header, bank_record_of};
@@ -113,6 +113,11 @@ fn tail(image: &[u8], start: u64, subbufs: u64, cores_least: u32, boot_id: u32) 
         }
     }
     None
+}
+
+/// The geometry of a region that is one bank and its headers.
+fn geometry_of_bank(bank_size: u64, cores: u32) -> Option<Geometry> {
+    Geometry::new(bank_size + 2 * HEADER_SIZE, 1, cores).ok()
 }
 
 /// The geometry of one bank whose Linux part has this size.

@@ -4,11 +4,10 @@
 use kernel::events::{SCHEMA, Work};
 use reader::{Image, Input};
 use ring::check::Table;
-use ring::fake::{Ram, StepClock};
+use ring::fake::{Ram, Seeded, StepClock};
 use ring::format::Geometry;
-use ring::records::{BankRecord, BankState, PanicRecord};
-use ring::region::{Found, Header, inspect};
-use ring::writer::{Mode, Target, Writer};
+use ring::records::{BankState, PanicRecord};
+use ring::writer::{Event as _, Mode, Target, Writer};
 use std::collections::BTreeSet;
 use trace::Item;
 
@@ -29,25 +28,8 @@ impl Made {
 
     /// A boot that records and panics on core 0. Returns its number.
     pub fn boot(&self, boot_id: u32, events: u64) -> u64 {
-        let mut header = match inspect(&self.ram.cached()) {
-            Found::Valid(header) => header,
-            _ => Header::new(self.geometry),
-        };
-        let (bank, _) = header.next_bank();
-        header.boot += 1;
-        let record = BankRecord {
-            state: BankState::Recording,
-            boot_id,
-            boot: header.boot,
-            boot_id_before: header.banks[bank as usize].boot_id,
-            cores: self.geometry.cores,
-            counter_hz: 62_500_000,
-            counter_start: 0,
-        };
         let about = ring::bank::About { build: &[0xab; 20], board: b"a board", schema: SCHEMA.as_bytes() };
-        ring::bank::prepare(&&self.ram, &self.geometry, bank, &record, &about);
-        header.banks[bank as usize] = record;
-        header.store(&&self.ram);
+        let (mut header, bank) = ring::fake::boot(&self.ram, self.geometry, boot_id, &about);
         for core in 0..self.geometry.cores {
             let target = Target { geometry: self.geometry, bank, boot_id, core };
             let writer =
@@ -55,6 +37,10 @@ impl Made {
             for number in 0..events {
                 let data: Vec<u8> = (0..number % 50).map(|i| (number.wrapping_mul(31) + i) as u8).collect();
                 writer.record(&Work { number, data: &data }).unwrap();
+                if number % 40 == 39 {
+                    // What its writer took back is no event.
+                    writer.discard(writer.reserve(Work::ID, 20).unwrap());
+                }
             }
             writer.close();
         }
@@ -113,18 +99,6 @@ pub fn within(content: &[u8], at: usize, size: usize) -> Vec<u8> {
 
 /// Bytes that mean nothing.
 pub fn noise(size: usize, seed: u64) -> Vec<u8> {
-    let mut random = Random(seed | 1);
+    let mut random = Seeded(seed);
     (0..size).map(|_| random.below(256) as u8).collect()
-}
-
-/// A generator that is good enough to place faults.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % end
-    }
 }
