@@ -178,7 +178,7 @@ fn stops_by(kind: &Kind, means: Means, kernel: &Image) -> Result<String> {
 mod tests {
     use super::*;
 
-    const CONSOLE: &str = "\
+    const CONSOLE: &str = "
   entry      EL2 at 0x200000, no PSCI
 panic: cleaned 1283 cache lines by DC CVAC in 633 us
 reset: asking for it by watchdog
