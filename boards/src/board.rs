@@ -1,8 +1,10 @@
 //! The seam: what the kernel asks of a board, and what it tells it from the device tree.
 
+use core::fmt;
 use core::ops::Range;
 
 use arch::gic::V3Regions;
+use arch::gic::bcm2836::Bcm2836Regions;
 use arch::gic::v2::V2Regions;
 use arch::nmi::Ticks;
 use arch::psci::Conduit;
@@ -62,6 +64,8 @@ pub enum GicInfo {
     V2(V2Regions),
     /// `arm,gic-v3`.
     V3(V3Regions),
+    /// `brcm,bcm2836-l1-intc`: no GIC, but behind the same seam.
+    Bcm2836(Bcm2836Regions),
 }
 
 impl GicInfo {
@@ -70,6 +74,7 @@ impl GicInfo {
         let (distributor, others) = match self {
             GicInfo::V2(regions) => (&regions.distributor, core::slice::from_ref(&regions.interface)),
             GicInfo::V3(regions) => (&regions.distributor, &regions.redistributors[..]),
+            GicInfo::Bcm2836(regions) => (&regions.local, core::slice::from_ref(&regions.gpu)),
         };
         core::iter::once(distributor).chain(others).filter(|range| !range.is_empty())
     }
@@ -84,8 +89,17 @@ pub struct MemoryQuirk {
     pub why: &'static str,
 }
 
+/// What a board may look up in the device tree by itself.
+pub trait DeviceTree {
+    /// A property of one cell; None if it is not there or of another size.
+    fn u32(&self, node: &str, property: &str) -> Option<u32>;
+}
+
 /// A board.
 pub trait Board: Sync {
+    /// One word for it, as its files are named by.
+    fn id(&self) -> &'static str;
+
     /// Its name, for people.
     fn name(&self) -> &'static str;
 
@@ -101,6 +115,9 @@ pub trait Board: Sync {
 
     /// Ways to reset that keep memory, the best first.
     fn reset_ways(&self) -> &'static [ResetWay];
+
+    /// What its firmware tells in the device tree about this boot, in lines for people.
+    fn tell(&self, _tree: &dyn DeviceTree, _say: &mut dyn FnMut(fmt::Arguments<'_>)) {}
 
     /// Memory that does not keep its content over a reset.
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

@@ -9,6 +9,10 @@ use crate::reset::ResetWay;
 pub(crate) struct Generic;
 
 impl Board for Generic {
+    fn id(&self) -> &'static str {
+        "generic"
+    }
+
     fn name(&self) -> &'static str {
         "generic"
     }

@@ -8,7 +8,8 @@
 //! | file | what |
 //! |---|---|
 //! | `board` | the seam: what a board answers |
-//! | `virt`, `rpi4`, `generic` | the boards |
+//! | `virt`, `rpi3`, `rpi4`, `rpi5`, `generic` | the boards |
+//! | `bootloader` | what the firmware of a Raspberry Pi tells |
 //! | `console`, `pl011` | where bytes go, and by which chip |
 //! | `reset` | ways to reset, tried in order |
 //! | `watchdog` | one that counts is a way to reset, and the dead man of a panic; a file for each chip |
@@ -22,22 +23,25 @@
 extern crate std;
 
 mod board;
+mod bootloader;
 pub mod console;
 mod generic;
 mod pl011;
 pub mod reset;
+mod rpi3;
 mod rpi4;
+mod rpi5;
 pub mod stop;
 mod virt;
 pub mod watchdog;
 
-pub use board::{Board, ConsoleInfo, ConsoleKind, Found, GicInfo, MemoryQuirk};
+pub use board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, Found, GicInfo, MemoryQuirk};
 pub use console::{Console, ConsoleError};
 pub use reset::ResetWay;
 pub use watchdog::{WatchdogInfo, WatchdogKind};
 
 /// All boards that are known by name.
-pub static BOARDS: [&dyn Board; 2] = [&virt::Virt, &rpi4::Rpi4];
+pub static BOARDS: [&dyn Board; 4] = [&virt::Virt, &rpi3::Rpi3, &rpi4::Rpi4, &rpi5::Rpi5];
 
 /// Picks the board for a root node's `compatible`, most specific name first. A machine that nobody knows is generic.
 pub fn choose<'a>(compatible: impl IntoIterator<Item = &'a str>) -> &'static dyn Board {
@@ -53,9 +57,12 @@ mod tests {
 
     #[test]
     fn boards_are_chosen_by_compatible() {
-        let table: [(&[&str], &str); 6] = [
+        let table: [(&[&str], &str); 9] = [
             (&["linux,dummy-virt"], "QEMU virt"),
             (&["someone,thing", "linux,dummy-virt"], "QEMU virt"),
+            (&["raspberrypi,3-model-b", "brcm,bcm2837"], "Raspberry Pi 3"),
+            (&["raspberrypi,3-model-b-plus", "brcm,bcm2837"], "Raspberry Pi 3"),
+            (&["raspberrypi,5-model-b", "brcm,bcm2712"], "Raspberry Pi 5"),
             (&["raspberrypi,4-model-b", "brcm,bcm2711"], "Raspberry Pi 4"),
             (&["raspberrypi,4-compute-module", "brcm,bcm2711"], "Raspberry Pi 4"),
             (&["someone,thing"], "generic"),
@@ -73,6 +80,7 @@ mod tests {
                 assert!(BOARDS[i + 1..].iter().all(|other| !other.compatible().contains(name)), "{name}");
             }
             assert!(!board.reset_ways().is_empty(), "{}", board.name());
+            assert!(BOARDS[i + 1..].iter().all(|other| other.id() != board.id()), "{}", board.id());
         }
     }
 }

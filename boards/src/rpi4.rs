@@ -1,7 +1,10 @@
 //! Raspberry Pi 4 (BCM2711), and QEMU's `raspi4b`. No PSCI: SMC is undefined. The other cores wait at a spin table, the reset
 //! is the watchdog's, and off is a reset after which the firmware halts.
 
-use crate::board::{Board, ConsoleInfo, MemoryQuirk};
+use core::fmt;
+
+use crate::board::{Board, ConsoleInfo, DeviceTree, MemoryQuirk};
+use crate::bootloader;
 use crate::console::{Console, ConsoleError};
 use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
@@ -11,6 +14,9 @@ pub(crate) struct Rpi4;
 
 /// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
 const UART_HZ: u32 = 48_000_000;
+
+/// Seconds since 1970 of 2024-10-10: bootloaders before leave memory with bit errors behind a reset (raspberrypi/linux #5298).
+const KEEPS_MEMORY_SINCE: u32 = 1_728_518_400;
 
 static QUIRKS: [MemoryQuirk; 3] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
@@ -22,6 +28,10 @@ static QUIRKS: [MemoryQuirk; 3] = [
 ];
 
 impl Board for Rpi4 {
+    fn id(&self) -> &'static str {
+        "rpi4"
+    }
+
     fn name(&self) -> &'static str {
         "Raspberry Pi 4"
     }
@@ -40,6 +50,11 @@ impl Board for Rpi4 {
 
     fn reset_ways(&self) -> &'static [ResetWay] {
         &[ResetWay::Watchdog]
+    }
+
+    fn tell(&self, tree: &dyn DeviceTree, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        bootloader::tell_reset(tree, say);
+        bootloader::warn_of_age(tree, KEEPS_MEMORY_SINCE, say);
     }
 
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

@@ -18,6 +18,10 @@ static QUIRKS: [MemoryQuirk; 2] = [
 ];
 
 impl Board for Virt {
+    fn id(&self) -> &'static str {
+        "virt"
+    }
+
     fn name(&self) -> &'static str {
         "QEMU virt"
     }

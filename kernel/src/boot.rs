@@ -16,7 +16,7 @@ use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
 use arch::nmi::Ticking;
 use arch::psci::Psci;
-use boards::{Board, Found, GicInfo};
+use boards::{Board, DeviceTree, Found, GicInfo};
 use core::fmt::Display;
 use ring::escape::Escaped;
 use spin::Once;
@@ -127,6 +127,15 @@ fn open_console(board: &'static dyn Board, found: &Found) {
     unable_without_console(why)
 }
 
+/// The device tree as a board may look into it.
+struct Lookup<'t, 'a>(&'t Tree<'a>);
+
+impl DeviceTree for Lookup<'_, '_> {
+    fn u32(&self, node: &str, property: &str) -> Option<u32> {
+        self.0.node(node)?.u32(property)
+    }
+}
+
 /// The first lines of a boot.
 fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) {
     let model = tree.model().unwrap_or(b"?");
@@ -137,6 +146,7 @@ fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) 
     if let Some(build) = arch::image::build_id().first_chunk() {
         say!("  build      {:08x}", u32::from_be_bytes(*build));
     }
+    board.tell(&Lookup(tree), &mut |line| say!("{line}"));
     let arguments = tree.bootargs();
     if !arguments.is_empty() {
         say!("  arguments  {}", Escaped(arguments));

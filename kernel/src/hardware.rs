@@ -1,6 +1,7 @@
 //! What the device tree says of the hardware, as the boards want to hear it.
 
 use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
+use arch::gic::bcm2836::Bcm2836Regions;
 use arch::gic::v2::V2Regions;
 use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
 use arch::nmi::Ticks;
@@ -94,9 +95,20 @@ fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
 /// The older interrupt controller, whose CPU interface is in memory too.
 fn gic_v2<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
     const NAMES: [&str; 4] = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,cortex-a9-gic"];
-    let Some(node) = tree.find_compatible(&NAMES) else { return Ok(None) };
+    let Some(node) = tree.find_compatible(&NAMES) else { return bcm2836(tree) };
     let registers = range(node.region(0)?).zip(range(node.region(1)?));
     Ok(registers.map(|(distributor, interface)| GicInfo::V2(V2Regions { distributor, interface })))
+}
+
+/// What the Raspberry Pi 3 has in place of one, and the controller of the GPU's interrupts below it. The Raspberry Pi 4 and 5 have
+/// it too, but theirs is not what their interrupts come through.
+fn bcm2836<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
+    let Some(node) = tree.find_compatible(&["brcm,bcm2836-l1-intc"]) else { return Ok(None) };
+    let gpu = match tree.find_compatible(&["brcm,bcm2836-armctrl-ic"]) {
+        Some(gpu) => range(gpu.region(0)?).unwrap_or(0..0),
+        None => 0..0,
+    };
+    Ok(range(node.region(0)?).map(|local| GicInfo::Bcm2836(Bcm2836Regions { local, gpu })))
 }
 
 fn range(region: crate::device_tree::Region) -> Option<Range<usize>> {
@@ -112,6 +124,10 @@ fn conduit_of(conduit: Conduit) -> arch::psci::Conduit {
 }
 
 fn intid(interrupt: &Interrupt) -> Option<IntId> {
+    // Two cells: a local interrupt of a BCM2836 and its flags.
+    if let [local, _] = interrupt.cells() {
+        return IntId::ppi(*local);
+    }
     let GicInterrupt { intid, .. } = interrupt.gic()?;
     IntId::from_number(intid)
 }

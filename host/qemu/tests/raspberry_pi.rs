@@ -1,4 +1,5 @@
-//! The main job on QEMU's raspi4b, with Linux's device tree: no PSCI, cores at a spin table, the reset by the watchdog.
+//! The main job on QEMU's raspi4b and raspi3b, with Linux's device trees: no PSCI, cores at a spin table, the reset by the
+//! watchdog; on raspi3b no GIC.
 
 mod kernel;
 use kernel::{run, says};
@@ -8,20 +9,34 @@ use qemu::{Board, Machine, Overlay, workspace};
 /// How many runs of each row, each with its own seed.
 const SEEDS: &str = "AFTERGLOW_SEEDS";
 
-fn raspi4b(arguments: &str) -> Machine {
-    let machine = Machine::new(Board::Raspi4b).kernel(workspace::kernel().unwrap());
-    machine.overlay(Overlay::rpi4_region()).append(arguments)
+fn raspi(board: Board, arguments: &str) -> Machine {
+    let machine = Machine::new(board).kernel(workspace::kernel().unwrap());
+    machine.overlay(Overlay::region_of(board)).append(arguments)
 }
+
+fn raspi4b(arguments: &str) -> Machine {
+    raspi(Board::Raspi4b, arguments)
+}
+
+/// Board, its name, and the means of stop that it has: `stop=` and the name.
+const BOARDS: [(Board, &str, &[(&str, &str)]); 2] = [
+    (
+        Board::Raspi4b,
+        "Raspberry Pi 4",
+        &[("auto", "own EL2"), ("el2", "own EL2"), ("fiq", "FIQ"), ("priority-mask", "GICv2 priority mask")],
+    ),
+    (Board::Raspi3b, "Raspberry Pi 3", &[("auto", "own EL2"), ("fiq", "FIQ")]),
+];
 
 #[test]
 fn every_means_of_stop_ends_in_a_dump_that_is_whole() {
     let seeds = std::env::var(SEEDS).ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1);
-    let means = [("auto", "own EL2"), ("el2", "own EL2"), ("fiq", "FIQ"), ("priority-mask", "GICv2 priority mask")];
-    for ((word, name), seed) in means.into_iter().flat_map(|means| (1..=seeds).map(move |seed| (means, seed))) {
+    let means = BOARDS.into_iter().flat_map(|(board, name, means)| means.iter().map(move |means| (board, name, means)));
+    for ((board, called, (word, name)), seed) in means.flat_map(|row| (1..=seeds).map(move |seed| (row, seed))) {
         let core = seed % 4;
-        let outcome = run(&raspi4b(&format!("events=500 tail=0 stop={word} seed={seed} die_core={core}")), 0);
+        let outcome = run(&raspi(board, &format!("events=500 tail=0 stop={word} seed={seed} die_core={core}")), 0);
         for text in [
-            "board      Raspberry Pi 4",
+            &format!("board      {called}"),
             "entry      EL2 at 0x200000, no PSCI",
             "region     8192 KiB at 0xb000000, from /reserved-memory/persistent-ring@b000000 (reg)",
             "cache lines by DC CVAC",
