@@ -18,6 +18,8 @@ use crate::watchdog::WatchdogInfo;
 pub struct Found {
     /// The console: `/chosen/stdout-path`, or the first UART.
     pub console: Option<ConsoleInfo>,
+    /// `/chosen/stdout-path` names something that has no driver.
+    pub stdout_unknown: bool,
     /// The interrupt controller.
     pub gic: Option<GicInfo>,
     /// The firmware's conduit.
@@ -37,6 +39,18 @@ pub struct ConsoleInfo {
     pub registers: Range<usize>,
     /// The frequency of its clock in Hz, if the device tree says it.
     pub clock_hz: Option<u32>,
+    /// Bits per second, if `stdout-path` says them.
+    pub baud: Option<u32>,
+    /// Of an 8250: bytes from one register to the next, as a power of two (`reg-shift`).
+    pub shift: u8,
+    /// Of an 8250: bytes of an access (`reg-io-width`).
+    pub width: u8,
+}
+
+impl ConsoleInfo {
+    /// A PL011 of which nothing is known.
+    pub const EMPTY: Self =
+        Self { kind: ConsoleKind::Pl011, registers: 0..0, clock_hz: None, baud: None, shift: 0, width: 1 };
 }
 
 /// Chips with a driver.
@@ -44,6 +58,10 @@ pub struct ConsoleInfo {
 pub enum ConsoleKind {
     /// `arm,pl011`.
     Pl011,
+    /// An 8250 or one of its descendants.
+    Ns16550,
+    /// `brcm,bcm2835-aux-uart`.
+    MiniUart,
 }
 
 impl ConsoleKind {
@@ -52,6 +70,8 @@ impl ConsoleKind {
     pub fn from_compatible(name: &str) -> Option<Self> {
         match name {
             "arm,pl011" | "arm,pl011-axi" => Some(ConsoleKind::Pl011),
+            "ns16550a" | "ns16550" | "ns8250" | "snps,dw-apb-uart" => Some(ConsoleKind::Ns16550),
+            "brcm,bcm2835-aux-uart" => Some(ConsoleKind::MiniUart),
             _ => None,
         }
     }

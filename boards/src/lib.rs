@@ -10,7 +10,9 @@
 //! | `board` | the seam: what a board answers |
 //! | `virt`, `rpi3`, `rpi4`, `rpi5`, `generic` | the boards |
 //! | `bootloader` | what the firmware of a Raspberry Pi tells |
-//! | `console`, `pl011` | where bytes go, and by which chip |
+//! | `console`, `serial` | where bytes go |
+//! | `pl011`, `ns16550` | by which chip |
+//! | `registers` | a chip's registers, or a fake of them |
 //! | `reset` | ways to reset, tried in order |
 //! | `watchdog` | one that counts is a way to reset, and the dead man of a panic; a file for each chip |
 //! | `stop` | means of stop, the best first |
@@ -26,11 +28,14 @@ mod board;
 mod bootloader;
 pub mod console;
 mod generic;
+mod ns16550;
 mod pl011;
+mod registers;
 pub mod reset;
 mod rpi3;
 mod rpi4;
 mod rpi5;
+mod serial;
 pub mod stop;
 mod virt;
 pub mod watchdog;

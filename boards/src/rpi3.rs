@@ -3,17 +3,19 @@
 
 use core::fmt;
 
-use crate::board::{Board, ConsoleInfo, DeviceTree, MemoryQuirk};
+use crate::board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, MemoryQuirk};
 use crate::bootloader;
 use crate::console::{Console, ConsoleError};
-use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
+use crate::serial::{self, Line};
 
 /// The board.
 pub(crate) struct Rpi3;
 
 /// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
 const UART_HZ: u32 = 48_000_000;
+/// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
+const CORE_HZ: u32 = 250_000_000;
 
 static QUIRKS: [MemoryQuirk; 2] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
@@ -35,8 +37,8 @@ impl Board for Rpi3 {
 
     /// Programmed, as on the Raspberry Pi 4 and for its reasons.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        let clock_hz = info.clock_hz.or(Some(UART_HZ));
-        pl011::open(&ConsoleInfo { clock_hz, ..info.clone() }, Line::Program)
+        let clock_hz = if info.kind == ConsoleKind::MiniUart { CORE_HZ } else { info.clock_hz.unwrap_or(UART_HZ) };
+        serial::open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {

@@ -6,8 +6,8 @@ use core::fmt;
 use crate::board::{Board, ConsoleInfo, DeviceTree, MemoryQuirk};
 use crate::bootloader;
 use crate::console::{Console, ConsoleError};
-use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
+use crate::serial::{self, Line};
 
 /// The board.
 pub(crate) struct Rpi5;
@@ -36,7 +36,7 @@ impl Board for Rpi5 {
     /// Never programmed: the firmware has set UART10 up, and the clock in the device tree (9.216 MHz) is not the one that its
     /// divisors divide (44.2368 MHz).
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        pl011::open(info, Line::Inherit)
+        serial::open(info, Line::Inherit)
     }
 
     /// SYSTEM_RESET2 is SYSTEM_RESET there, with a boot partition as its cookie, which stays 0.

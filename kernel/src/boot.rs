@@ -76,6 +76,9 @@ pub fn discover(info: &'static BootInfo) -> Machine {
     for problem in malformed {
         say!("device tree: {problem}");
     }
+    if found.stdout_unknown {
+        say!("  warning    stdout-path names a console without a driver: this is the first that has one");
+    }
     let options = command_line::parse(tree.bootargs(), &mut |warning| say!("{warning}"));
     if options.terse {
         console::set_terse();
@@ -112,7 +115,7 @@ fn device_tree(info: &'static BootInfo) -> Tree<'static> {
 
 fn open_console(board: &'static dyn Board, found: &Found) {
     let why: &dyn Display = match &found.console {
-        None => &"the device tree names no console that there is a driver for (arm,pl011)",
+        None => &"the device tree names no console that there is a driver for (PL011, 8250, mini-UART)",
         Some(info) => match arch::mmu::map_device(info.registers.clone()) {
             Err(_) => &"the console's registers cannot be mapped",
             Ok(()) => match board.console(info) {

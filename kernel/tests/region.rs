@@ -2,31 +2,12 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use kernel::command_line::Options;
 use kernel::device_tree::{Tree, validate};
 use kernel::memblock::{Memblock, PAGE, Range};
 use kernel::memory_map::{self, MapError, Placed};
 use kernel::reserve::{self, COMPATIBLE, Region, SMALLEST};
-use support::{dtb, options, placed, range};
-
-/// Runs dtc, which `make setup` installs.
-fn dtc(from: &str, to: &str, input: Vec<u8>) -> Vec<u8> {
-    let mut dtc = Command::new("dtc")
-        .args(["-q", "-I", from, "-O", to])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("dtc runs (package device-tree-compiler)");
-    let mut stdin = dtc.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
-    let output = dtc.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success());
-    output.stdout
-}
+use support::{dtb, dtc, merge, options, placed, range};
 
 /// A tree of 2 and 2 cells with 256 MiB at 0x40000000: `header` in front, `nodes` under `/reserved-memory`.
 fn compile(header: &str, nodes: &str) -> Vec<u8> {
@@ -36,13 +17,6 @@ fn compile(header: &str, nodes: &str) -> Vec<u8> {
          reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges; {nodes} }}; }};"
     );
     dtc("dts", "dtb", source.into_bytes())
-}
-
-/// A compiled tree with more source behind its own.
-fn merge(bytes: &[u8], more: &str) -> Vec<u8> {
-    let mut source = dtc("dtb", "dts", bytes.to_vec());
-    source.extend_from_slice(more.as_bytes());
-    dtc("dts", "dtb", source)
 }
 
 /// What a boot finds.

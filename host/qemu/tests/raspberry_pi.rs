@@ -85,3 +85,18 @@ fn a_region_may_be_elsewhere_and_one_that_the_firmware_writes_over_is_warned_of(
     says(&run(&at(0x1000_0000), 0), "region     4096 KiB at 0x10000000");
     says(&run(&at(0x2d00_0000), 0), "the region overlaps 0x2d000000..0x2f000000");
 }
+
+#[test]
+fn the_console_is_where_stdout_path_says() {
+    for (board, name, _) in BOARDS {
+        // As Linux's tree has it: the mini-UART, QEMU's second serial line.
+        let machine = raspi(board, "events=500 tail=0").stdout("serial1:115200n8").serial("null");
+        let outcome = run(&machine.extra(["-serial", "stdio"]), 0);
+        says(&outcome, &format!("board      {name}"));
+        says(&outcome, "crash of boot 1: ");
+        // What has no driver gives way to the first that has one.
+        let outcome = run(&raspi(board, "cycles=0").stdout("/soc/spi@7e2150c0"), 0);
+        says(&outcome, "stdout-path names a console without a driver: this is the first that has one");
+        says(&outcome, "power off with status 0");
+    }
+}
