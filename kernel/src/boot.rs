@@ -9,7 +9,7 @@ use crate::events::BootPhase;
 use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
-use crate::reserve::{Region, find_region};
+use crate::reserve::{Picture, Region, RegionError, find_region};
 use crate::{console, die, hardware, heap, life, lockup, measure, record, report, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
@@ -175,12 +175,28 @@ fn memory(board: &dyn Board, found: &Found, tree: &Tree<'static>, options: &Opti
     let mut unused = |source: &_| say!("  warning    not used: {source}");
     let region = match find_region(tree, options, &mut memblock, &placed, &mut unused) {
         Ok(region) => region,
-        Err(error) => unable(&error),
+        Err(error) => refuse(board, tree, &mut memblock, &placed, &error),
     };
     if let Err(error) = memory_map::place_dynamic(&mut memblock, tree, &mut |ignored| say!("  warning    {ignored}")) {
         unable(&error);
     }
     map(board, found, &mut memblock, &region)
+}
+
+/// Ends a boot whose region cannot be, with a picture of memory where that helps.
+fn refuse<'a>(
+    board: &dyn Board,
+    tree: &Tree<'a>,
+    memblock: &mut Memblock,
+    placed: &Placed,
+    error: &RegionError<'a>,
+) -> ! {
+    let range = |range: &core::ops::Range<usize>| Range::new(range.start as u64, range.len() as u64);
+    let avoid = board.memory_quirks().iter().filter_map(|quirk| range(&quirk.range));
+    match Picture::new(tree, memblock, placed, error, avoid) {
+        Some(picture) => unable(&format_args!("{error}\n{picture}")),
+        None => unable(error),
+    }
 }
 
 /// Maps registers, the region (first: it decides what lies around it), memory; makes the heap.

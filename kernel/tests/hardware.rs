@@ -155,7 +155,7 @@ fn the_interrupt_controller_of_each_machine_is_found_where_the_cpu_sees_it_with_
         ("bcm2712-rpi-5-b", v2(0x10_7fff_9000..0x10_7fff_a000, 0x10_7fff_a000..0x10_7fff_c000)),
         ("raspi3b", raspi3b.clone()),
         ("bcm2837-rpi-3-b", raspi3b),
-        ("trees/soc", None),
+        ("trees/no-region", None),
     ] {
         let bytes = dtb(tree);
         let found = hardware::find(&validate(&bytes).unwrap(), |problem| panic!("{tree}: {problem}"));
