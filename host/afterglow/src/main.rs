@@ -1,5 +1,6 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
+mod board_matrix;
 mod boot;
 mod capture;
 mod completions;
@@ -39,6 +40,7 @@ enum Command {
     Decode(decode::Decode),
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
+    Matrix(board_matrix::BoardMatrix),
     Mutants(mutants::Mutants),
     Report(report::Report),
     Show(show::Show),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Decode(decode) => decode.run(),
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
+        Command::Matrix(matrix) => matrix.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
