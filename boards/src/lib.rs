@@ -78,6 +78,43 @@ mod tests {
         }
     }
 
+    /// What of a source file is not its tests.
+    fn code(path: &std::path::Path) -> std::string::String {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split("#[cfg(test)]\nmod tests").next().unwrap().into()
+    }
+
+    #[test]
+    fn a_board_is_one_file_and_one_row_and_nobody_else_knows_of_it() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut sources = std::vec::Vec::new();
+        let mut rooms = std::vec::Vec::from(["src", "../arch/src", "../kernel/src"].map(|room| root.join(room)));
+        while let Some(room) = rooms.pop() {
+            for entry in std::fs::read_dir(room).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() { rooms.push(entry) } else { sources.push(entry) }
+            }
+        }
+        let lib = code(&root.join("src/lib.rs"));
+        let generic: &dyn Board = &generic::Generic;
+        for board in BOARDS.into_iter().chain([generic]) {
+            let id = board.id();
+            let own = root.join("src").join(std::format!("{id}.rs"));
+            let text = code(&own);
+            let (_, struct_name) = text.split_once("impl Board for ").unwrap();
+            let name = struct_name.split(' ').next().unwrap();
+            assert_eq!(lib.matches(&std::format!("&{id}::{name}")).count(), 1, "one row of {id}");
+            assert!(lib.contains(&std::format!("\nmod {id};\n")), "{id}");
+            let others = sources.iter().filter(|path| **path != own && !path.ends_with("boards/src/lib.rs"));
+            for path in others {
+                let text = code(path);
+                let compatible = board.compatible().iter().map(|name| std::format!("\"{name}\""));
+                for word in compatible.chain([std::format!("{id}::")]) {
+                    assert!(!text.contains(&word), "{} knows of {word}", path.display());
+                }
+            }
+        }
+    }
+
     #[test]
     fn each_compatible_belongs_to_one_board_and_each_board_can_reset() {
         for (i, board) in BOARDS.into_iter().enumerate() {
