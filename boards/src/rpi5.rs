@@ -52,3 +52,30 @@ impl Board for Rpi5 {
         &QUIRKS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    #[test]
+    fn its_uart_is_not_programmed_whatever_the_tree_says() {
+        let registers: &mut [u32; 0x80] = Box::leak(Box::new([0; 0x80]));
+        let start = registers.as_mut_ptr().expose_provenance();
+        let info = ConsoleInfo {
+            registers: start..start + 0x200,
+            clock_hz: Some(9_216_000),
+            baud: Some(115_200),
+            ..ConsoleInfo::EMPTY
+        };
+        let console = Rpi5.console(&info).unwrap();
+        let word = |index: usize| {
+            // SAFETY: test memory that stands in for registers, never freed; nobody writes it now.
+            unsafe { core::ptr::with_exposed_provenance::<u32>(start + 4 * index).read_volatile() }
+        };
+        assert!((0..0x80).all(|index| word(index) == 0));
+        console.write(b"5");
+        assert_eq!(word(0), u32::from(b'5'));
+        assert!((1..0x80).all(|index| word(index) == 0));
+    }
+}
