@@ -323,6 +323,7 @@ fn unknown_options_and_bad_values_are_named() {
 #[test]
 fn the_image_and_its_static_memory_stay_small() {
     let kernel = workspace::kernel().unwrap();
-    assert!(kernel.file_size() < 256 << 10, "the raw image has {} bytes", kernel.file_size());
+    // Drivers of every board and the survey are in it; it goes over a serial line of 115200 baud in half a minute all the same.
+    assert!(kernel.file_size() < 320 << 10, "the raw image has {} bytes", kernel.file_size());
     assert!(kernel.memory_size() < 2 << 20, "the image takes {} bytes of memory", kernel.memory_size());
 }
