@@ -200,7 +200,7 @@ fn a_region_over_somebody_elses_memory_names_both() {
     );
     let at = |base: u64| format!("reg = <0x0 {base:#x} 0x0 0x100000>;");
     let image = refusal(&ring(&at(0x4010_0000)), "");
-    assert!(image.contains("overlaps the kernel image, 0x40080000-0x4017ffff (1 MiB)"), "{image}");
+    assert!(image.contains("overlaps the kernel image with its stacks, 0x40080000-0x4017ffff (1 MiB)"), "{image}");
     let tree = refusal(&ring(&at(0x4040_f000)), "");
     assert!(tree.contains("overlaps the device tree, 0x40400000-0x4040ffff (64 KiB)"), "{tree}");
     let header = compile(
@@ -380,8 +380,8 @@ fn a_refused_region_is_drawn_into_a_picture_of_memory() {
         picture(&nodes("0 0x40100000 0 0x800000", ""), &placed(), 0x4060_0000).unwrap(),
         "memory, and where the region was to be (#):
    0x40000000 |    512 KiB  free
-   0x40080000 |    512 KiB  the kernel image
-   0x40100000 #    512 KiB  the kernel image
+   0x40080000 |    512 KiB  the kernel image with its stacks
+   0x40100000 #    512 KiB  the kernel image with its stacks
    0x40180000 #   2560 KiB  free
    0x40400000 #     64 KiB  the device tree
    0x40410000 #   5056 KiB  free

@@ -207,7 +207,11 @@ fn a_region_over_the_kernel_is_drawn_and_the_place_that_is_advised_works() {
     ] {
         says(&refused, line);
     }
-    let drawn = refused.console.lines().filter(|line| line.contains("KiB  the kernel image")).collect::<Vec<_>>();
+    let drawn = refused
+        .console
+        .lines()
+        .filter(|line| line.contains("KiB  the kernel image with its stacks"))
+        .collect::<Vec<_>>();
     assert!(matches!(drawn[..], [line] if line.starts_with("   0x40200000 # ")), "{}", refused.story());
     let advice = refused.console.lines().find_map(|line| line.strip_prefix("nearest room for 8 MiB: reg = <")).unwrap();
     assert_eq!(advice, "0x0 0x40400000 0x0 0x800000>;");
