@@ -92,6 +92,7 @@ struct OnBoard {
 fn board(kind: &Kind) -> OnBoard {
     let (name, there) = match kind.board() {
         Board::Raspi4b => ("Raspberry Pi 4", "not run: boards/docs/rpi4.md"),
+        Board::Raspi3b => ("Raspberry Pi 3", "not run: boards/docs/rpi3.md"),
         Board::Virt if kind.name.contains("Raspberry Pi 5") => ("Raspberry Pi 5", "not run: boards/docs/rpi5.md"),
         Board::Virt => ("QEMU virt", "is QEMU"),
     };
