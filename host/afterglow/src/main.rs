@@ -1,5 +1,6 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
+mod board_matrix;
 mod boot;
 mod capture;
 mod completions;
@@ -43,6 +44,7 @@ enum Command {
     Flash(flash::Flash),
     Image(image::Image),
     Loop(Box<crash_loop::Loop>),
+    Matrix(board_matrix::BoardMatrix),
     Mutants(mutants::Mutants),
     Report(report::Report),
     Show(show::Show),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Flash(flash) => flash.run(),
         Command::Image(image) => image.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
+        Command::Matrix(matrix) => matrix.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
