@@ -32,13 +32,19 @@ impl Overlay {
         Self::from_source(include_str!("../../../boards/overlays/afterglow-2-1.dtso"))
     }
 
+    /// The one of boards/overlays that gives a Raspberry Pi 3 its region: 8 MiB at 0x0b000000.
+    #[must_use]
+    pub fn rpi3_region() -> Self {
+        Self::from_source(include_str!("../../../boards/overlays/afterglow-1-1.dtso"))
+    }
+
     /// The region that a board gets unless told otherwise.
     #[must_use]
     pub fn region_of(board: Board) -> Self {
         match board {
             Board::Virt => Self::virt_region(),
             Board::Raspi4b => Self::rpi4_region(),
-            Board::Raspi3b => Self::region_at(board, 0x0b00_0000, 8 << 20),
+            Board::Raspi3b => Self::rpi3_region(),
         }
     }
 
