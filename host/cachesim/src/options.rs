@@ -50,8 +50,8 @@ pub struct Options {
     /// `coherent=ADDRESS:SIZE+...`: parts of the range which lose nothing, and in which no bit turns over: what the emulator writes
     /// again at a reset.
     pub coherent: Vec<(u64, u64)>,
-    /// `uncached=ADDRESS:SIZE`: stores to these virtual addresses go past the cache, to the physical address that is as far from
-    /// the beginning of memory as they are from ADDRESS. Their instructions are followed, which takes time.
+    /// `uncached=ADDRESS:SIZE`: stores to these virtual addresses go past the cache, to the physical address that is as far from 0
+    /// as they are from ADDRESS. Their instructions are followed, which takes time.
     pub uncached: Option<(u64, u64)>,
     /// `content=off`: reports come without the content of the range.
     pub content: bool,

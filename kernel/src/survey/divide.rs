@@ -33,7 +33,8 @@ impl Divided {
     }
 
     fn add(&mut self, part: Range) {
-        let (mut from, Some(end)) = (part.base().next_multiple_of(BLOCK), part.end()) else { return };
+        // Page 0 is never mapped: a null pointer must fault.
+        let (mut from, Some(end)) = (part.base().next_multiple_of(BLOCK).max(BLOCK), part.end()) else { return };
         let end = end & !(BLOCK - 1);
         while from < end {
             let next = ((from | (COPY_EACH - 1)) + 1).min(end);

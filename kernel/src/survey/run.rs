@@ -68,8 +68,9 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 /// A word of the image's file: a boot loader that writes the image again puts this back.
 static IMAGE_MARK: AtomicU64 = AtomicU64::new(0x6166_7465_7267_6c6f);
 
-/// What firmware is expected to write, as marks tell: the image, the device tree, the word of the boot core in a spin table.
-const PLACED: [&str; 3] = ["image", "device tree", "spin table"];
+/// What firmware may write, as marks tell: the image, the device tree, the word of the boot core in a spin table, and the first
+/// free bytes, where QEMU's virt has its boot stub.
+const PLACED: [&str; 4] = ["image", "device tree", "spin table", "start of free memory"];
 
 /// What one core finds in one block.
 struct Here<'a> {
@@ -214,7 +215,7 @@ fn survey(machine: &Machine, taken: &Taken) -> ! {
         }
     };
     acknowledge(taken);
-    let marks = marks(machine);
+    let marks = marks(machine, divided.copies.first().copied());
     FIELD.call_once(|| (divided, state.seed));
     if state.generation == 0 {
         begin(&state);
@@ -261,7 +262,7 @@ fn begin(state: &State) {
 }
 
 /// Looks at what the reset has left, and tells it.
-fn check(mut state: State, marks: &[Option<u64>; 3], at_home: bool) -> State {
+fn check(mut state: State, marks: &[Option<u64>; 4], at_home: bool) -> State {
     for (n, mark) in marks.iter().enumerate() {
         let Some(address) = mark else { continue };
         state.placed[n] += u64::from(read_mark(n, *address) != state.seed.word(*address, state.generation));
@@ -303,7 +304,7 @@ impl core::fmt::Display for Told<'_> {
 }
 
 /// The next fill and the next reset; or the report.
-fn go_on(machine: &Machine, taken: &Taken, mut state: State, marks: &[Option<u64>; 3]) -> ! {
+fn go_on(machine: &Machine, taken: &Taken, mut state: State, marks: &[Option<u64>; 4]) -> ! {
     loop {
         let next = state.next_way(&|way| match way {
             Way::Board(way) => ending::offers(way),
@@ -348,7 +349,7 @@ fn copy_at(address: u64) -> RegionMemory {
 }
 
 /// Where the marks are; None: there is no such thing on this machine, or no place for a mark in it.
-fn marks(machine: &Machine) -> [Option<u64>; 3] {
+fn marks(machine: &Machine, first_free: Option<u64>) -> [Option<u64>; 4] {
     let image = core::ptr::from_ref(&IMAGE_MARK).addr() as u64;
     let tree = machine.tree.bytes();
     let field = |at: usize| {
@@ -377,6 +378,8 @@ fn marks(machine: &Machine) -> [Option<u64>; 3] {
         Some(image),
         slack.then_some(last as u64).and_then(past_the_cache),
         spin.filter(|at| at % 8 == 0).and_then(past_the_cache),
+        // The lines of the state's copy stand further up in this block, which nothing else uses.
+        first_free,
     ]
 }
 
@@ -401,7 +404,7 @@ fn write_mark(number: usize, address: u64, word: u64) {
 }
 
 /// Tells everything, and ends.
-fn finish(machine: &Machine, state: &State, marks: &[Option<u64>; 3]) -> ! {
+fn finish(machine: &Machine, state: &State, marks: &[Option<u64>; 4]) -> ! {
     report!(
         "\nsurvey: report, {} rounds, {} resets, the region itself was lost {} times",
         state.rounds,

@@ -65,8 +65,8 @@ pub struct State {
     pub first_boot: u64,
     /// Resets after which the region's own copies were gone.
     pub region_lost: u64,
-    /// Resets after which each thing that firmware is expected to write had been written: image, device tree, spin table.
-    pub placed: [u64; 3],
+    /// Resets after which each thing that firmware is expected to write had been written: image, device tree, spin table, first bytes.
+    pub placed: [u64; 4],
     /// By way.
     pub tallies: [Tally; Way::ALL.len()],
     /// In the order of addresses, apart from one another.
@@ -80,7 +80,7 @@ const PER_LINE: usize = 7;
 /// Lines of a header page that hold it.
 pub const LINES: u32 = 27;
 /// The head, the tallies, the ranges.
-const HEAD: usize = 10;
+const HEAD: usize = 11;
 const TALLIES: usize = Tally::WORDS * Way::ALL.len();
 const _: () = assert!(HEAD + TALLIES + 3 * HURT_MAX <= LINES as usize * PER_LINE);
 const _: () = assert!(header_line::SURVEY + LINES <= (ring::format::HEADER_SIZE / LINE_SIZE) as u32);
@@ -101,7 +101,7 @@ impl State {
             done: false,
             first_boot,
             region_lost: 0,
-            placed: [0; 3],
+            placed: [0; 4],
             tallies: [Tally::default(); Way::ALL.len()],
             hurt: heapless::Vec::new(),
         }
@@ -121,6 +121,7 @@ impl State {
             self.placed[0],
             self.placed[1],
             self.placed[2],
+            self.placed[3],
         ];
         let tallies = self.tallies.iter().flat_map(Tally::words);
         let hurt = self.hurt.iter().flat_map(|hurt| [hurt.first, hurt.end, hurt.ways]);
