@@ -69,7 +69,7 @@ impl Survey {
         } else {
             let mut filter = Filter::default();
             let shown = filter.pass(surveyed.console.as_bytes()) + &filter.finish();
-            for line in shown.lines().filter(|line| line.starts_with("survey:")) {
+            for line in shown.lines() {
                 writeln!(out, "{line}")?;
             }
             for (number, (_, time)) in (1..).zip(&surveyed.resets) {
