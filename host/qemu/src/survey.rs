@@ -41,7 +41,7 @@ pub struct Surveyed {
 }
 
 /// Where QEMU puts a `-kernel`, from the beginning of RAM.
-const STUB_AT: u64 = 0x8_0000;
+const STUB_AT: u64 = 0x20_0000;
 /// The window through which the kernel stores past the cache: as `arch::mmu::uncached`.
 const WINDOW: (u64, u64) = (1 << 46, 1 << 40);
 
@@ -58,7 +58,7 @@ impl Survey {
         // QEMU writes the stub that jumps to the resident kernel again at each reset, into free memory.
         let stub = trampoline::jump(resident)?.bytes().len() as u64;
         let coherent = vec![
-            (base, (31 << 20) + (1 << 16)),
+            (base, 1 << 16),
             (base + STUB_AT, 1 << 16),
             (resident, kernel.memory_size().next_multiple_of(1 << 16)),
             (tree, 1 << 20),
