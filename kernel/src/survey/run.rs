@@ -102,7 +102,11 @@ impl Finds for Here<'_> {
 
 /// Does what there is to do, block by block, on any core; returns when all is given out.
 pub fn help() {
-    while BUSY.load(Ordering::Acquire) && one_block() {}
+    loop {
+        if !(BUSY.load(Ordering::Acquire) && one_block()) {
+            return;
+        }
+    }
 }
 
 fn one_block() -> bool {
@@ -305,30 +309,28 @@ impl core::fmt::Display for Told<'_> {
 
 /// The next fill and the next reset; or the report.
 fn go_on(machine: &Machine, taken: &Taken, mut state: State, marks: &[Option<u64>; 4]) -> ! {
-    loop {
-        let next = state.next_way(&|way| match way {
-            Way::Board(way) => ending::offers(way),
-            Way::Panic => true,
-        });
-        let Some(way) = next else {
-            save(machine, taken, &state);
-            finish(machine, &state, marks)
-        };
-        state.generation += 1;
-        all(Act::Fill, state.generation);
+    let next = state.next_way(&|way| match way {
+        Way::Board(way) => ending::offers(way),
+        Way::Panic => true,
+    });
+    let Some(way) = next else {
         save(machine, taken, &state);
-        report!("survey: round {} of {}, reset {} by {}", state.round + 1, state.rounds, state.generation, way.name());
-        for (n, mark) in marks.iter().enumerate() {
-            if let Some(address) = mark {
-                write_mark(n, *address, state.seed.word(*address, state.generation));
-            }
+        finish(machine, &state, marks)
+    };
+    state.generation += 1;
+    all(Act::Fill, state.generation);
+    save(machine, taken, &state);
+    report!("survey: round {} of {}, reset {} by {}", state.round + 1, state.rounds, state.generation, way.name());
+    for (n, mark) in marks.iter().enumerate() {
+        if let Some(address) = mark {
+            write_mark(n, *address, state.seed.word(*address, state.generation));
         }
-        match way {
-            Way::Panic => panic!("survey: reset by a panic"),
-            Way::Board(way) => ending::reset_by(way),
-        }
-        unable(&format_args!("survey: no reset by {}", way.name()));
     }
+    match way {
+        Way::Panic => panic!("survey: reset by a panic"),
+        Way::Board(way) => ending::reset_by(way),
+    }
+    unable(&format_args!("survey: no reset by {}", way.name()));
 }
 
 /// Writes the state, in the region and beside it.
