@@ -1,8 +1,7 @@
 //! The survey on emulated boards: what it tells is what was done to memory.
 
-mod kernel;
-
 use qemu::survey::Survey;
+use qemu::workspace;
 use qemu::{Board, Machine, Overlay};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 #[test]
 fn lost_lines_and_flipped_bits_are_told_exactly() {
     let survey = Survey { rounds: 1, memory: 128 << 20, evict: 50, flips: 30, seed: 3, limit: LIMIT };
-    let surveyed = survey.run(&kernel::image()).unwrap();
+    let surveyed = survey.run(workspace::kernel().unwrap()).unwrap();
     assert!(surveyed.differences.is_empty(), "{:#?}\n{}", surveyed.differences, surveyed.console);
     assert_eq!(surveyed.resets.len(), 2, "{}", surveyed.console);
     let sum = |name| surveyed.resets.iter().map(|(counts, _)| counts[name]).sum::<u64>();
@@ -22,7 +21,8 @@ fn lost_lines_and_flipped_bits_are_told_exactly() {
 
 #[test]
 fn what_the_firmware_writes_again_is_found_on_a_raspberry_pi_4() {
-    let machine = Machine::new(Board::Raspi4b).kernel(&kernel::image()).overlay(Overlay::region_of(Board::Raspi4b));
+    let machine =
+        Machine::new(Board::Raspi4b).kernel(workspace::kernel().unwrap()).overlay(Overlay::region_of(Board::Raspi4b));
     let outcome = machine.append("survey=1 terse").run(LIMIT).unwrap();
     outcome.expect_exit(0).unwrap();
     for written in ["image", "device tree", "spin table"] {
