@@ -107,13 +107,7 @@ pub type Compared = (Vec<BTreeMap<String, u64>>, Vec<String>);
 ///
 /// # Errors
 /// The kernel's lines cannot be read.
-pub fn compare(
-    console: &str,
-    resets: &[Reset],
-    base: u64,
-    coherent: &[(u64, u64)],
-    written: u64,
-) -> Result<Compared> {
+pub fn compare(console: &str, resets: &[Reset], base: u64, coherent: &[(u64, u64)], written: u64) -> Result<Compared> {
     let filled = filled(console)?;
     let counts = |address: u64| {
         filled.iter().any(|range| range.contains(&address))
