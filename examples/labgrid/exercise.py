@@ -7,6 +7,7 @@
 """
 
 import argparse
+import atexit
 import contextlib
 import os
 import pathlib
@@ -81,10 +82,17 @@ def tests(name, environment, *options):
     """pytest, begun."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(HERE)]
     log = tempfile.TemporaryFile()
+    # A group of its own: with pytest goes the QEMU that labgrid started.
     process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE
+        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE, process_group=0
     )
+    atexit.register(end_group, process)
     return name, process, log
+
+
+def end_group(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def ended(name, process, log, limit):
@@ -92,7 +100,7 @@ def ended(name, process, log, limit):
     try:
         status = process.wait(timeout=limit)
     except subprocess.TimeoutExpired:
-        process.kill()
+        end_group(process)
         status = f"none in {limit} s"
     log.seek(0)
     said = log.read().decode(errors="backslashreplace").strip()
