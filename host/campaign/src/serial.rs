@@ -56,7 +56,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { baud: 115_200, cycles: 0, silence: Duration::from_secs(20), stuck: Duration::from_secs(200), power: None }
+        Self {
+            baud: 115_200,
+            cycles: 0,
+            silence: Duration::from_secs(20),
+            stuck: Duration::from_secs(200),
+            power: None,
+        }
     }
 }
 
@@ -191,9 +197,11 @@ impl Run {
             End::Enough | End::Done(0) | End::Stopped => {}
             other => troubles.push(other.to_string()),
         }
-        troubles.extend(self.hangs.iter().map(|hang| {
-            format!("it hung after {} crashes: {}; its power was cycled", hang.after, hang.how)
-        }));
+        troubles.extend(
+            self.hangs
+                .iter()
+                .map(|hang| format!("it hung after {} crashes: {}; its power was cycled", hang.after, hang.how)),
+        );
         if seen == 0 {
             troubles.push("no crash was seen".into());
         }

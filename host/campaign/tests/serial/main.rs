@@ -11,8 +11,13 @@ use std::time::Duration;
 const RECORDED: &str = include_str!("../data/board.txt");
 
 /// No board here is silent for so long by itself, however busy the machine is.
-const PATIENT: Options =
-    Options { baud: 115_200, cycles: 0, silence: Duration::from_secs(60), stuck: Duration::from_secs(300), power: None };
+const PATIENT: Options = Options {
+    baud: 115_200,
+    cycles: 0,
+    silence: Duration::from_secs(60),
+    stuck: Duration::from_secs(300),
+    power: None,
+};
 /// For boards that fall silent.
 const IMPATIENT: Options = Options { silence: Duration::from_secs(3), ..PATIENT };
 
