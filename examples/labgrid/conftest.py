@@ -2,8 +2,16 @@
 
 import os
 import shutil
+import signal
+import socket
+import sys
 
 import pytest
+
+# QEMUDriver waits for QEMU to call back: where QEMU does not start, not for ever.
+socket.setdefaulttimeout(60)
+# Who is ended by `kill` or a CI system ends QEMU as well, which labgrid does at a Python program's orderly end.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @pytest.fixture

@@ -3,13 +3,16 @@
 
 1. labgrid's own QEMU driver runs the tests;
 2. a coordinator and an exporter on loopback, two places, each with a serial line and a power switch; both are acquired, a second
-   user is turned away, and the tests run on both at once.
+   user is turned away, and the tests run on both at once;
+3. one of them hangs: the loop notices, cycles its power, and goes on.
 """
 
 import argparse
+import atexit
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 APPEND = "reserve_mem=8M:2M:ring after=halt crash_loop=0 tail=0 events=1000 cycles=1000000"
 # Seconds for a daemon to answer, and for a client.
 READY_MAX = 60
+PLACE = ("--lg-env", str(HERE / "place.yaml"))
 
 
 def program(name):
@@ -81,10 +85,18 @@ def tests(name, environment, *options):
     """pytest, begun."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(HERE)]
     log = tempfile.TemporaryFile()
+    # A group of its own: with pytest goes the QEMU that labgrid started.
     process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE
+        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=HERE, process_group=0
     )
+    atexit.register(end_group, process)
     return name, process, log
+
+
+def end_group(process):
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def ended(name, process, log, limit):
@@ -92,7 +104,7 @@ def ended(name, process, log, limit):
     try:
         status = process.wait(timeout=limit)
     except subprocess.TimeoutExpired:
-        process.kill()
+        end_group(process)
         status = f"none in {limit} s"
     log.seek(0)
     said = log.read().decode(errors="backslashreplace").strip()
@@ -102,11 +114,28 @@ def ended(name, process, log, limit):
     return status == 0
 
 
+def hung(board, place, limit):
+    """A board that hangs: the loop has failed and says why, has cycled the power, and judged the crashes that came then."""
+    board.hang(panics=2)
+    _, process, log = tests("hung", {**place, "LG_AFTERGLOW_CYCLES": "3"}, *PLACE, "-k", "survives")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=limit)
+    end_group(process)
+    log.seek(0)
+    said = log.read().decode(errors="backslashreplace")
+    reason = re.search(r"^.*FAILED: (it hung after .*; its power was cycled)", said, re.M)
+    print(f"a board that hangs: {reason[1] if reason else 'not noticed'}", flush=True)
+    if process.returncode == 1 and reason and re.search(r"\b3 crashes: ", said):
+        return True
+    print(said)
+    return False
+
+
 def own_driver(limit):
     return ended(*tests("QEMUDriver", {}, "--lg-env", str(HERE / "qemu.yaml")), limit)
 
 
-def two_places(kernel, directory, limit):
+def two_places(kernel, directory, limit, short):
     boards = {number: Board(kernel, APPEND, directory, f"board{number}") for number in (1, 2)}
     coordinator = f"127.0.0.1:{free_port()}"
     exported = {f"LG_AFTERGLOW_SERIAL_{number}": str(board.port) for number, board in boards.items()}
@@ -128,15 +157,12 @@ def two_places(kernel, directory, limit):
             must(client(coordinator, "ci", "-p", place, "acquire"))
         refused = client(coordinator, "somebody", "-p", "board1", "acquire")
         print(f"a second user: {(refused.stdout + refused.stderr).strip().splitlines()[-1]}", flush=True)
-        begun = [
-            tests(
-                f"board{number}",
-                {"LG_PLACE": f"board{number}", "LG_USERNAME": "ci", "LG_HOSTNAME": "here"},
-                *("--lg-env", str(HERE / "place.yaml"), "--lg-coordinator", coordinator),
-            )
-            for number in boards
-        ]
+        user = {"LG_COORDINATOR": coordinator, "LG_USERNAME": "ci", "LG_HOSTNAME": "here"}
+        places = {number: {**user, "LG_PLACE": f"board{number}"} for number in boards}
+        begun = [tests(f"board{number}", place, *PLACE) for number, place in places.items()]
         passed = [ended(*one, limit) for one in begun]
+        if not short:
+            passed.append(hung(boards[1], places[1], limit))
         for number in boards:
             must(client(coordinator, "ci", "-p", f"board{number}", "release"))
         return refused.returncode != 0 and all(passed)
@@ -147,6 +173,7 @@ def main():
     parser.add_argument("--kernel", required=True, help="the kernel: an ELF file")
     parser.add_argument("--afterglow", required=True, help="the afterglow command")
     parser.add_argument("--crashes", type=int, default=20, help="crashes of each loop")
+    parser.add_argument("--short", action="store_true", help="without the board that hangs")
     parser.add_argument("--only", choices=["own-driver", "two-places"], help="one half of it")
     wished = parser.parse_args()
     kernel = str(pathlib.Path(wished.kernel).resolve())
@@ -161,7 +188,7 @@ def main():
         if wished.only != "two-places":
             passed &= own_driver(limit)
         if wished.only != "own-driver":
-            passed &= two_places(kernel, directory, limit)
+            passed &= two_places(kernel, directory, limit, wished.short)
     sys.exit(0 if passed else 1)
 
 

@@ -1,7 +1,9 @@
-"""A board's serial line, as labgrid has it: for programs that want a terminal, and by lines."""
+"""A board's serial line and power, as labgrid has them: for programs that want a terminal and a command, and by lines."""
 
 import os
 import pty
+import select
+import tempfile
 import threading
 import time
 import tty
@@ -38,11 +40,43 @@ class Lines:
         raise AssertionError(f"no {text!r} in {timeout} s; the last lines:\n" + "\n".join(lines[-20:]))
 
 
-class Terminal:
-    """A terminal at which everything arrives that the board says."""
+class PowerCommand:
+    """A shell's command that has the power cycled here, in the process that holds labgrid's driver."""
 
-    def __init__(self, console):
+    def __init__(self, power):
+        self._power = power
+        self._directory = tempfile.TemporaryDirectory(prefix="power-")
+        names = [os.path.join(self._directory.name, name) for name in ("wish", "answer")]
+        for name in names:
+            os.mkfifo(name)
+        # Open for both directions: opening waits for nobody, and what is written stays until it is read.
+        self._wish, self._answer = (os.open(name, os.O_RDWR | os.O_NONBLOCK) for name in names)
+        self.text = f"echo cycle > '{names[0]}'; read -r word < '{names[1]}'; echo \"power: $word\" >&2; [ \"$word\" = cycled ]"
+
+    def serve(self):
+        """Cycles the power if that is wished."""
+        if not select.select([self._wish], [], [], 0)[0]:
+            return
+        os.read(self._wish, 4096)
+        try:
+            self._power.cycle()
+            word = "cycled"
+        except Exception as error:  # whatever the driver's reason: the one who waits is told
+            word = repr(error).replace("\n", " ")
+        os.write(self._answer, f"{word}\n".encode())
+
+    def close(self):
+        os.close(self._wish)
+        os.close(self._answer)
+        self._directory.cleanup()
+
+
+class Terminal:
+    """A terminal at which everything arrives that the board says, and a command for its power."""
+
+    def __init__(self, console, power):
         self._console = console
+        self.power = PowerCommand(power)
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.name = os.ttyname(self._slave)
@@ -59,9 +93,12 @@ class Terminal:
         os.close(self._slave)
         self._thread.join(timeout=10)
         os.close(self._master)
+        self.power.close()
 
     def _pass_on(self):
+        # One thread for line and power: labgrid's steps do not bear two.
         while not self._over.is_set():
+            self.power.serve()
             said = received(self._console, 0.2)
             while said and not self._over.is_set():
                 try:

@@ -3,6 +3,7 @@
 import http.server
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -24,6 +25,8 @@ class Board:
         ram = f"memory-backend-file,id=ram,share=on,size={MEMORY}B,mem-path={self._ram}"
         self._command = [*QEMU, "-object", ram, "-serial", f"unix:{line}", "-kernel", kernel, "-append", append]
         self._qemu = None
+        self._panics_to_hang = 0
+        self._line = b""
         self._lock = threading.Lock()
         # The two ends of the serial line: the chip, and what serves it to whoever listens.
         self._chip = socket.socket(socket.AF_UNIX)
@@ -48,11 +51,25 @@ class Board:
             while said := _received(chip):
                 self._log.write(said)
                 self._log.flush()
+                self._hang_at(said)
                 try:
                     if self._listener:
                         self._listener.sendall(said)
                 except OSError:
                     self._listener = None  # what nobody listens to is lost, as on a wire
+
+    def hang(self, panics):
+        """It hangs in so many panics from here, until its power is cycled."""
+        self._panics_to_hang = panics
+
+    def _hang_at(self, said):
+        # A line may come in two pieces, but the bracket of its first word does not.
+        # The words may come in two pieces.
+        *before, self._line = (self._line + said).split(b"\n")
+        for _ in filter(lambda line: line.startswith(b"panic: cleaned"), before):
+            self._panics_to_hang -= 1
+            if self._panics_to_hang == 0:
+                self._qemu.send_signal(signal.SIGSTOP)
 
     @property
     def is_on(self):

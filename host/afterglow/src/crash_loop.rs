@@ -93,6 +93,11 @@ pub(crate) struct Loop {
     #[arg(long, default_value_t = 115_200, requires = "serial")]
     baud: u32,
 
+    /// With --serial: a shell's command that cycles the board's power. A board that hangs (20 s of silence) is started anew by
+    /// it and the loop goes on; the exit status is 1 all the same
+    #[arg(long, value_name = "COMMAND", requires = "serial")]
+    power: Option<String>,
+
     /// Machines at a time [default: one for each core]
     #[arg(long)]
     jobs: Option<usize>,

@@ -15,7 +15,7 @@ fn the_example_runs_the_panic_loop_on_two_places_at_once_and_rejects_what_a_powe
         .args(["--kill-after=20", "300"])
         .arg(&python)
         .arg(root.join("examples/labgrid/exercise.py"))
-        .args(["--crashes", "2", "--afterglow", env!("CARGO_BIN_EXE_afterglow"), "--kernel"])
+        .args(["--short", "--crashes", "2", "--afterglow", env!("CARGO_BIN_EXE_afterglow"), "--kernel"])
         .arg(qemu::workspace::kernel_file().unwrap())
         .env("TMPDIR", temporary.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")

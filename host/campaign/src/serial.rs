@@ -12,9 +12,11 @@
 //! | which lines say something | `serial/words.rs` |
 //! | lines become boots, and boots crashes | `serial/watch.rs` |
 //! | what one telling of a crash is worth | `serial/telling.rs` |
+//! | a board that hangs gets its power cycled | `serial/power.rs` |
 
 mod lines;
 pub mod port;
+mod power;
 mod telling;
 mod watch;
 mod words;
@@ -23,6 +25,7 @@ pub use words::How;
 
 use anyhow::Result;
 use port::{Port, Read};
+use power::Switching;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -35,7 +38,7 @@ const HEARTBEAT: Duration = Duration::from_millis(200);
 const UNCLEAR_ONE_IN: usize = 10;
 
 /// How to watch a board.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Speed of the line; of no meaning where it is no terminal.
     pub baud: u32,
@@ -46,11 +49,20 @@ pub struct Options {
     /// So has one that talks, but no boot of the kernel begins, and none comes on, for so long: a boot loader that tries
     /// again and again.
     pub stuck: Duration,
+    /// A shell's command that cycles the board's power: a board that hangs is started anew by it, and the run goes on, though
+    /// it does not pass any more.
+    pub power: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { baud: 115_200, cycles: 0, silence: Duration::from_secs(20), stuck: Duration::from_secs(200) }
+        Self {
+            baud: 115_200,
+            cycles: 0,
+            silence: Duration::from_secs(20),
+            stuck: Duration::from_secs(200),
+            power: None,
+        }
     }
 }
 
@@ -106,10 +118,21 @@ pub enum End {
     Silent(Duration, Vec<String>),
     /// It talked for so long, and no boot came on; its last lines.
     Stuck(Duration, Vec<String>),
+    /// It hung, and its power could not be cycled: why, and the last lines.
+    Unpowered(String, Vec<String>),
     /// The line is gone: why, and the last lines.
     Gone(String, Vec<String>),
     /// The caller wished so.
     Stopped,
+}
+
+/// A board that hung, and whose power was cycled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hang {
+    /// How many crashes had been judged.
+    pub after: usize,
+    /// How it was noticed: [`End::Silent`] or [`End::Stuck`].
+    pub how: End,
 }
 
 /// All that was seen.
@@ -117,6 +140,8 @@ pub enum End {
 pub struct Run {
     /// Every crash, in its order.
     pub crashes: Vec<Crash>,
+    /// Every time that it hung and was started anew.
+    pub hangs: Vec<Hang>,
     /// Why it ended.
     pub end: End,
     /// Boots of which the beginning was seen.
@@ -172,6 +197,11 @@ impl Run {
             End::Enough | End::Done(0) | End::Stopped => {}
             other => troubles.push(other.to_string()),
         }
+        troubles.extend(
+            self.hangs
+                .iter()
+                .map(|hang| format!("it hung after {} crashes: {}; its power was cycled", hang.after, hang.how)),
+        );
         if seen == 0 {
             troubles.push("no crash was seen".into());
         }
@@ -249,6 +279,7 @@ impl fmt::Display for End {
             ),
             Self::Silent(time, _) => write!(f, "the board has said nothing for {} s", time.as_secs_f32()),
             Self::Stuck(time, _) => write!(f, "the board talks, but no boot came on for {} s", time.as_secs_f32()),
+            Self::Unpowered(why, _) => write!(f, "the board hangs, and its power could not be cycled: {why}"),
             Self::Gone(why, _) => write!(f, "the serial line is gone: {why}"),
             Self::Stopped => f.write_str("stopped"),
         }
@@ -260,7 +291,7 @@ impl End {
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         match self {
-            Self::Silent(_, last) | Self::Stuck(_, last) | Self::Gone(_, last) => last,
+            Self::Silent(_, last) | Self::Stuck(_, last) | Self::Unpowered(_, last) | Self::Gone(_, last) => last,
             _ => &[],
         }
     }
@@ -277,17 +308,19 @@ impl End {
 pub fn run(device: &Path, options: &Options, each: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>) -> Result<Run> {
     let port = Port::open(device, options.baud)?;
     let begin = Instant::now();
-    let mut session = Session { watch: Watch::default(), crashes: Vec::new(), wanted: options.cycles, each };
+    let mut session =
+        Session { watch: Watch::default(), crashes: Vec::new(), hangs: Vec::new(), wanted: options.cycles, each };
     let end = session.follow(port, options);
-    let Session { watch, crashes, .. } = session;
+    let Session { watch, crashes, hangs, .. } = session;
     let (boots, lines, noisy) = watch.counts();
-    Ok(Run { crashes, end, boots, lines, noisy, wanted: options.cycles, duration: begin.elapsed() })
+    Ok(Run { crashes, hangs, end, boots, lines, noisy, wanted: options.cycles, duration: begin.elapsed() })
 }
 
 /// A run that is under way.
 struct Session<'a> {
     watch: Watch,
     crashes: Vec<Crash>,
+    hangs: Vec<Hang>,
     wanted: u64,
     each: &'a mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
 }
@@ -297,6 +330,7 @@ impl Session<'_> {
         let mut lines = lines::Lines::default();
         let mut buffer = vec![0; 4096];
         let (mut heard, mut progress, mut boots) = (Instant::now(), Instant::now(), 0);
+        let mut switching: Option<Switching> = None;
         loop {
             match port.read(&mut buffer, HEARTBEAT.min(options.silence)) {
                 Read::Bytes(count) => {
@@ -327,28 +361,52 @@ impl Session<'_> {
                     return End::Gone(why, self.watch.last_lines());
                 }
             }
+            // A board whose power is being cycled says nothing with good reason.
+            match switching.as_mut().map(Switching::ended) {
+                Some(None) => continue,
+                Some(Some(Ok(()))) => (switching, heard, progress) = (None, Instant::now(), Instant::now()),
+                Some(Some(Err(why))) => return End::Unpowered(why, self.watch.last_lines()),
+                None => {}
+            }
             let gone_by = |since: Instant, most: Duration| (since.elapsed() >= most).then_some(most);
             let late = gone_by(heard, options.silence).map(|time| (time, true));
             if let Some((time, silent)) = late.or_else(|| gone_by(progress, options.stuck).map(|time| (time, false))) {
                 let rest = lines.rest();
-                return self.given_up(time, silent, rest);
+                match self.given_up(time, silent, rest, options.power.as_deref()) {
+                    ControlFlow::Continue(begun) => switching = Some(begun),
+                    ControlFlow::Break(end) => return end,
+                }
             }
         }
     }
 
-    /// The board has failed by silence, or by talk that leads to nothing.
-    fn given_up(&mut self, time: Duration, silent: bool, rest: Option<lines::Line>) -> End {
-        if let Some(line) = rest
-            && let ControlFlow::Break(end) = self.take(&line)
-        {
-            return end;
+    /// The board has failed by silence, or by talk that leads to nothing. Its power is cycled if there is a command for that,
+    /// and if that got it anywhere the last time.
+    fn given_up(
+        &mut self,
+        time: Duration,
+        silent: bool,
+        rest: Option<lines::Line>,
+        power: Option<&str>,
+    ) -> ControlFlow<End, Switching> {
+        if let Some(line) = rest {
+            self.take(&line)?;
         }
         let last = self.watch.last_lines();
         let end = if silent { End::Silent(time, last) } else { End::Stuck(time, last) };
+        let is_dead = self.hangs.last().is_some_and(|hang| hang.after == self.crashes.len());
         let told = self.watch.give_up(&end.to_string());
         // The end is clear, whatever the caller thinks of the last crash.
-        let _ = self.tell(told);
-        end
+        let told = self.tell(told);
+        let Some(power) = power.filter(|_| told.is_continue() && !is_dead) else { return ControlFlow::Break(end) };
+        match Switching::begin(power) {
+            Ok(begun) => {
+                self.hangs.push(Hang { after: self.crashes.len(), how: end });
+                self.watch.forget();
+                ControlFlow::Continue(begun)
+            }
+            Err(why) => ControlFlow::Break(End::Unpowered(why, self.watch.last_lines())),
+        }
     }
 
     fn take(&mut self, line: &lines::Line) -> ControlFlow<End> {

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// The device cannot be opened, or a report cannot be written.
 pub(super) fn watch(wishes: &Loop, device: &Path, stop: &AtomicBool) -> Result<ExitCode> {
-    let options = Options { baud: wishes.baud, cycles: wishes.crashes.unwrap_or(0), ..Options::default() };
+    let cycles = wishes.crashes.unwrap_or(0);
+    let options = Options { baud: wishes.baud, cycles, power: wishes.power.clone(), ..Options::default() };
     let deadline = wishes.time.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let run = serial::run(device, &options, &mut |seen| {
         if let Seen::Crash(crash) = seen {

@@ -320,6 +320,7 @@ fn a_run_of_unclear_crashes_has_not_passed() {
     let crash = |verdict| Crash { boot: Some(1), how: None, events: 0, attempted: 0, verdict, lines: Vec::new() };
     let of = |held: usize, unclear: usize| Run {
         crashes: [vec![crash(Verdict::Held); held], vec![crash(Verdict::Unclear(Vec::new())); unclear]].concat(),
+        hangs: Vec::new(),
         end: End::Enough,
         boots: 9,
         lines: 0,

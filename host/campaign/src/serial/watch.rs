@@ -132,6 +132,12 @@ impl Watch {
         events
     }
 
+    /// The power goes: what was before is no boot's any more, and the next boots count anew.
+    pub(super) fn forget(&mut self) {
+        (self.now, self.before, self.before_number) = (Boot::default(), None, None);
+        (self.telling, self.judged) = (None, None);
+    }
+
     /// Whether a line belongs to another boot than the one under way: its first one, or, where that was lost, one that this
     /// boot has had already.
     fn begins_anew(&self, word: &Word) -> bool {

@@ -23,6 +23,8 @@ pub(crate) enum Says {
     Slowly(Vec<u8>),
     /// Again and again, until nobody listens, or for a minute.
     Again(Vec<u8>),
+    /// Nothing, until this file is there.
+    Until(PathBuf),
     /// Nothing any more, but it is there.
     Nothing,
 }
@@ -74,6 +76,11 @@ impl Board {
                             }
                             say(&line, &bytes, &stopped);
                             sleep(10 * PAUSE);
+                        }
+                    }
+                    Says::Until(file) => {
+                        while !file.exists() && !stopped.load(Ordering::Relaxed) {
+                            sleep(PAUSE);
                         }
                     }
                     Says::Nothing => {

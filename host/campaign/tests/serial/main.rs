@@ -11,8 +11,13 @@ use std::time::Duration;
 const RECORDED: &str = include_str!("../data/board.txt");
 
 /// No board here is silent for so long by itself, however busy the machine is.
-const PATIENT: Options =
-    Options { baud: 115_200, cycles: 0, silence: Duration::from_secs(60), stuck: Duration::from_secs(300) };
+const PATIENT: Options = Options {
+    baud: 115_200,
+    cycles: 0,
+    silence: Duration::from_secs(60),
+    stuck: Duration::from_secs(300),
+    power: None,
+};
 /// For boards that fall silent.
 const IMPATIENT: Options = Options { silence: Duration::from_secs(3), ..PATIENT };
 
@@ -105,6 +110,45 @@ fn a_board_that_hangs_after_a_panic_is_given_up_with_its_last_lines() {
     assert!(why.contains("no boot came to tell it: the board has said nothing for 3 s"), "{why}");
     assert!(run.end.last_lines().last().unwrap().starts_with("gic: SGIs pending"), "{:?}", run.end);
     assert!(!run.passed());
+}
+
+/// What a board says that hangs in its third boot, behind a panic.
+fn two_crashes_and_a_hang() -> Vec<u8> {
+    let boots = boots();
+    [boots[..2].concat(), boots[2].split("reset: asking").next().unwrap().into()].concat().into()
+}
+
+#[test]
+fn a_board_that_hangs_gets_its_power_cycled_and_is_judged_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = directory.path().join("relay");
+    let acts = [Says::AtOnce(two_crashes_and_a_hang()), Says::Until(relay.clone()), Says::AtOnce(RECORDED.into())];
+    let power = Some(format!("touch '{}'", relay.display()));
+    let run = watch(Board::new(acts), &Options { power, ..IMPATIENT });
+    // What the power took was no boot's to tell: only the crash that hung failed.
+    assert_eq!((run.counts().held, run.counts().failed), (7, 1), "{run:#?}");
+    assert_eq!((run.end.clone(), run.hangs.len(), run.hangs[0].after), (End::Done(0), 1, 3), "{run:#?}");
+    let hung = "it hung after 3 crashes: the board has said nothing for 3 s; its power was cycled";
+    assert_eq!(run.troubles(), [hung]);
+    assert!(!run.passed());
+}
+
+#[test]
+fn a_board_that_hangs_again_before_one_more_crash_is_given_up() {
+    let power = Some("true".into());
+    let acts = [Says::AtOnce(two_crashes_and_a_hang()), Says::Nothing];
+    let run = watch(Board::new(acts), &Options { power, ..IMPATIENT });
+    assert!(matches!(run.end, End::Silent(..)) && run.hangs.len() == 1, "{run:#?}");
+}
+
+#[test]
+fn a_power_command_that_fails_ends_the_run_with_its_reason() {
+    let power = Some("exit 3".into());
+    let acts = [Says::AtOnce(two_crashes_and_a_hang()), Says::Nothing];
+    let run = watch(Board::new(acts), &Options { power, ..IMPATIENT });
+    let end = "the board hangs, and its power could not be cycled: its command ended with exit status: 3";
+    assert_eq!(run.end.to_string(), end);
+    assert!(run.end.last_lines().last().unwrap().starts_with("gic: SGIs pending"), "{:?}", run.end);
 }
 
 #[test]
