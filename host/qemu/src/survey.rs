@@ -109,12 +109,7 @@ pub type Compared = (Vec<BTreeMap<String, u64>>, Vec<String>);
 ///
 /// # Errors
 /// The kernel's lines cannot be read.
-pub fn compare(
-    console: &str,
-    resets: &[Reset],
-    base: u64,
-    written: &Range<u64>,
-) -> Result<(Vec<BTreeMap<String, u64>>, Vec<String>)> {
+pub fn compare(console: &str, resets: &[Reset], base: u64, written: &Range<u64>) -> Result<Compared> {
     let filled = filled(console)?;
     let seed = seed(console)?;
     let counts = |address: u64| filled.iter().any(|range| range.contains(&address));
