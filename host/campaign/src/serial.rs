@@ -13,7 +13,7 @@
 //! | lines become boots, and boots crashes | `serial/watch.rs` |
 //! | what one telling of a crash is worth | `serial/telling.rs` |
 
-mod lines;
+pub mod lines;
 pub mod port;
 mod telling;
 mod watch;
