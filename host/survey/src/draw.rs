@@ -154,6 +154,12 @@ fn recommended(report: &Report, pieces: &mut Vec<Piece>) {
     match &report.recommended {
         Some(Some(recommended)) => {
             pieces.push((Ink::Good, format!("recommended for the region: {}\n", recommended.range)));
+            if let bits @ 1.. = report.bits_in_place() {
+                let text = format!(
+                    "{bits} bits turned over in it: nothing there can be relied on, the ring's checks will reject what they hit\n"
+                );
+                pieces.push((Ink::Warning, text));
+            }
             recommended.node.iter().for_each(|line| plain(pieces, format!("{line}\n")));
         }
         Some(None) => pieces

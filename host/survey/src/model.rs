@@ -255,6 +255,30 @@ pub struct Title {
     pub region_lost: u64,
 }
 
+impl Recommended {
+    /// Whether the node is for this place: a line that lost a byte would have the region put somewhere else.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let line = |begin: &str| self.node.iter().find_map(|line| line.trim_start().strip_prefix(begin));
+        let cells = |name: &str| line(name)?.strip_prefix(" = <")?.strip_suffix(">;")?.parse::<usize>().ok();
+        let reg = |text: &str| -> Option<Vec<u64>> {
+            let cell = |cell: &str| u64::from_str_radix(cell.strip_prefix("0x")?, 16).ok();
+            text.strip_suffix(">;")?.split_whitespace().map(cell).collect()
+        };
+        let expected =
+            |value: u64, cells: usize| (0..cells).rev().map(move |n| value >> (32 * n) & u64::from(u32::MAX));
+        let (Some(address @ 1..=2), Some(size @ 1..=2)) = (cells("#address-cells"), cells("#size-cells")) else {
+            return false;
+        };
+        let place: Vec<u64> = expected(self.range.first, address).chain(expected(self.range.size(), size)).collect();
+        let count = |letter| self.node.iter().map(|line| line.matches(letter).count()).sum::<usize>();
+        line("reg = <").and_then(reg) == Some(place)
+            && line("persistent-ring@") == Some(&format!("{:x} {{", self.range.first))
+            && line("compatible = ") == Some(&format!("\"{}\";", kernel::reserve::COMPATIBLE))
+            && (count('{'), count('}')) == (3, 3)
+    }
+}
+
 impl Report {
     /// What was not read, or does not add up; empty if nothing. A line loses bytes and makes some up.
     #[must_use]
@@ -274,6 +298,9 @@ impl Report {
         let damaged = |memory: &Memory| self.damaged.iter().any(|damaged| damaged.range.overlaps(&memory.range));
         for memory in self.memory.iter().filter(|memory| memory.kept == damaged(memory)) {
             troubles.push(format!("which part of {} was damaged was not read", memory.range));
+        }
+        if matches!(&self.recommended, Some(Some(recommended)) if !recommended.is_whole()) {
+            troubles.push("the device tree node was not read whole: do not use it".to_owned());
         }
         for total in &self.totals {
             let mut sum = Tally::default();
@@ -301,6 +328,13 @@ impl Report {
             missing.push("which place is recommended was not read".to_owned());
         }
         missing
+    }
+
+    /// Bits that were heard to turn over in the recommended place.
+    #[must_use]
+    pub fn bits_in_place(&self) -> usize {
+        let Some(Some(Recommended { range, .. })) = &self.recommended else { return 0 };
+        self.checks.iter().flat_map(|check| &check.flips).filter(|flip| range.contains(flip.address)).count()
     }
 
     /// Whether RAM keeps a region: a place is recommended, and no bit turned over anywhere.
