@@ -96,7 +96,8 @@ fn survey(text: &str) -> Option<Word> {
     }
     if let Some(rest) = text.strip_prefix("damaged ") {
         let (place, ways) = rest.split_once(", by ways 0b")?;
-        let ways = u64::from_str_radix(ways, 2).ok()?;
+        // All digits are told, so that none is lost unnoticed.
+        let ways = u64::from_str_radix(ways, 2).ok().filter(|_| ways.len() == By::COUNT)?;
         return Some(Word::Damaged(Damaged { range: range(place)?, ways }));
     }
     if let Some(rest) = text.strip_prefix("bit ") {
@@ -288,6 +289,7 @@ mod tests {
             "survey: reset 1 by watchdog: damaged=0/9 dirty_lost=0/5 stale=0 oldest=0 moved=0 set=0 bits=0x0",
             "survey: recommended for the region: 0x21600000-0x2dfffff (8 MiB), kept by all ways in all rounds",
             "survey: damaged 0x2-0x1 (64 bytes), by ways 0b0001",
+            "survey: damaged 0x40200000-0x4020007f (128 bytes), by ways 0b101",
         ] {
             assert_eq!(word(line), Word::Unread, "{line}");
         }

@@ -1,4 +1,7 @@
 //! What a person sees of recorded surveys, to the letter. `UPDATE_DATA=1` writes it anew: look at it then.
+//!
+//! `virt` (with a cache that loses and bits that turn over) and `raspi4b` are recorded from QEMU; `restart` is the first with its second
+//! reset made one that loses all, `large` the second with three banks of memory, one of them damaged.
 
 use std::path::Path;
 use survey::draw::draw;

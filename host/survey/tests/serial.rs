@@ -59,7 +59,8 @@ fn a_board_at_its_pace_is_followed_step_by_step() {
         .map(|step| match step {
             Step::Begins(2) => 'B',
             Step::Asks(round, 2, number, ..) if *round == number.div_ceil(2) => 'a',
-            Step::Checked(_, _, Some(_), 2, _) => 'c',
+            // QEMU's boot stub is written again; its block is dirty in the second round.
+            Step::Checked(_, _, Some(_), 0 | 2, _) => 'c',
             Step::Reports => 'R',
             _ => '?',
         })
