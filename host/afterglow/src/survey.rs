@@ -1,35 +1,59 @@
-//! `afterglow survey`: which RAM survives which reset, in QEMU with a cache that loses, compared with what was done.
+//! `afterglow survey`: which RAM survives which reset, on a board at a serial port, or in QEMU with a cache that loses.
 
-use crate::terminal::Filter;
-use anyhow::Result;
-use clap::Args;
-use qemu::Image;
-use std::io::Write;
+mod board;
+mod emulated;
+
+use crate::style::{Out, Style};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use qemu::Board;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use survey::draw::Ink;
+use survey::watch::Found;
 
-/// Surveys which RAM survives which reset, in QEMU, and compares the report with what was done to memory.
+/// Surveys which RAM survives which reset, and draws a map of it: on a real board, or in QEMU.
 ///
-/// On a real board it needs no host: boot with `survey=3` on the kernel's command line, and read its console.
+/// With --serial it listens to a board that boots with `survey=3` on the kernel's command line. With a kernel it runs QEMU; on
+/// virt the machine's cache loses what was not cleaned, and the report is compared with what was done to memory.
+/// Exit status: 0 RAM keeps a region, and a place is recommended; 1 it does not, bits turned over, or (in QEMU) the report is not
+/// what was done; 125 nobody can say: no survey, no report, a failure of the command itself; 130 interrupted.
 #[derive(Debug, Args)]
 pub(crate) struct Survey {
-    /// The kernel: an ELF file or an arm64 Image
-    kernel: PathBuf,
+    /// The kernel: an ELF file or an arm64 Image. Not wanted with --serial
+    #[arg(required_unless_present = "serial", conflicts_with = "serial")]
+    kernel: Option<PathBuf>,
+
+    /// A real board on this serial port, or a recording of its console
+    #[arg(long, value_name = "DEVICE")]
+    serial: Option<PathBuf>,
+
+    /// Speed of the serial port
+    #[arg(long, default_value_t = 115_200, requires = "serial")]
+    baud: u32,
+
+    /// With --serial: a board that says nothing readable for so many seconds has failed
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", requires = "serial", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    silence: u64,
+
+    /// The machine; only the cache of virt loses
+    #[arg(long, default_value = "virt", value_enum)]
+    board: BoardName,
 
     /// Rounds, each by every way to reset
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 
-    /// Size of RAM
+    /// Size of RAM, on virt
     #[arg(long, default_value = "128M", value_parser = qemu::parse_size)]
     memory: u64,
 
-    /// Percent of dirty lines that are in memory by chance
+    /// Percent of dirty lines that are in memory by chance, on virt
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
     evict: u32,
 
-    /// Bits that turn over at each reset, in a thousand million
+    /// Bits that turn over at each reset, in a thousand million, on virt
     #[arg(long, default_value_t = 10)]
     flips: u64,
 
@@ -41,50 +65,66 @@ pub(crate) struct Survey {
     #[arg(long, default_value_t = 300)]
     timeout: u64,
 
-    /// One JSON object instead of the console
+    /// Shows the console too
+    #[arg(long)]
+    console: bool,
+
+    /// One JSON object instead of the map
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BoardName {
+    Virt,
+    Raspi4b,
+    Raspi3b,
+}
+
 impl Survey {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let survey = qemu::survey::Survey {
-            rounds: self.rounds,
-            memory: self.memory,
-            evict: self.evict,
-            flips: self.flips,
-            seed: self.seed,
-            limit: Duration::from_secs(self.timeout),
-        };
-        let surveyed = survey.run(&Image::load(&self.kernel)?)?;
-        let mut out = std::io::stdout().lock();
+        if let Some(device) = &self.serial {
+            return board::listen(self, device);
+        }
+        let kernel = qemu::Image::load(self.kernel.as_deref().context("which kernel?")?)?;
+        match self.board {
+            BoardName::Virt => emulated::losing(self, &kernel),
+            BoardName::Raspi4b => emulated::plain(self, &kernel, Board::Raspi4b),
+            BoardName::Raspi3b => emulated::plain(self, &kernel, Board::Raspi3b),
+        }
+    }
+
+    /// Shows what was found, with more for whoever wants JSON.
+    fn show(&self, found: &Found, more: Value) -> Result<()> {
+        let mut out = Out::new();
         if self.json {
-            let resets: Vec<_> = surveyed
-                .resets
-                .iter()
-                .map(|(counts, time)| serde_json::json!({ "counts": counts, "seconds": time.as_secs_f64() }))
-                .collect();
-            let all = serde_json::json!({ "resets": resets, "differences": surveyed.differences });
-            writeln!(out, "{all}")?;
+            let report = &found.report;
+            let mut all = json!({
+                "ending": found.ending.to_string(),
+                "report": report,
+                "troubles": report.troubles(),
+                "unread": found.unread,
+            });
+            if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+                all.extend(more);
+            }
+            out.plain(&format!("{all}\n"));
         } else {
-            let mut filter = Filter::default();
-            let shown = filter.pass(surveyed.console.as_bytes()) + &filter.finish();
-            for line in shown.lines() {
-                writeln!(out, "{line}")?;
-            }
-            for (number, (_, time)) in (1..).zip(&surveyed.resets) {
-                writeln!(out, "up to reset {number}: {:.1} s", time.as_secs_f64())?;
-            }
-            for difference in &surveyed.differences {
-                writeln!(out, "difference: {difference}")?;
-            }
-            let resets = surveyed.resets.len();
-            match surveyed.differences.len() {
-                0 => writeln!(out, "{resets} resets: the kernel's report is exactly what was done")?,
-                n => writeln!(out, "{resets} resets: {n} differences")?,
+            for (ink, text) in survey::draw::draw(found) {
+                out.style(style(ink), &text);
             }
         }
-        let good = surveyed.differences.is_empty() && surveyed.status != qemu::Status::TimedOut;
-        Ok(if good && !surveyed.resets.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        out.flush().context("nobody reads what is shown")
+    }
+}
+
+fn style(ink: Ink) -> Style {
+    match ink {
+        Ink::Plain => Style::Plain,
+        Ink::Strong => Style::Strong,
+        Ink::Faint => Style::Faint,
+        Ink::Good => Style::Good,
+        Ink::Warning => Style::Warning,
+        Ink::Bad => Style::Bad,
     }
 }

@@ -14,7 +14,7 @@
 //! | what one telling of a crash is worth | `serial/telling.rs` |
 //! | a board that hangs gets its power cycled | `serial/power.rs` |
 
-mod lines;
+pub mod lines;
 pub mod port;
 mod power;
 mod telling;

@@ -9,13 +9,13 @@ const READABLE_LEAST: usize = 3;
 
 /// A line, or a piece of something that does not end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     /// Its printable ASCII, without colours.
-    pub(super) text: String,
+    pub text: String,
     /// All of it, escaped.
-    pub(super) shown: String,
+    pub shown: String,
     /// Bytes that are no text.
-    pub(super) noise: usize,
+    pub noise: usize,
 }
 
 impl Line {
@@ -35,7 +35,7 @@ impl Line {
     }
 
     /// Whether somebody speaks: the kernel or a boot loader, not a cable without a board.
-    pub(super) fn is_readable(&self) -> bool {
+    pub fn is_readable(&self) -> bool {
         let letters = self.text.bytes().filter(u8::is_ascii_graphic).count();
         letters >= READABLE_LEAST && letters > 2 * self.noise
     }
@@ -50,13 +50,13 @@ fn behind_sequence(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Cuts bytes into lines. Both CR and LF end one, in any mixture; empty ones are nobody's loss.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     held: Vec<u8>,
 }
 
 impl Lines {
     /// The lines that are whole now.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         for byte in bytes {
             let ends = matches!(byte, b'\n' | b'\r');
@@ -71,7 +71,7 @@ impl Lines {
     }
 
     /// What has come of the last one.
-    pub(super) fn rest(&mut self) -> Option<Line> {
+    pub fn rest(&mut self) -> Option<Line> {
         let held = std::mem::take(&mut self.held);
         (!held.is_empty()).then(|| Line::new(&held))
     }

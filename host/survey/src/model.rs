@@ -1,0 +1,346 @@
+//! What a survey found, as the kernel tells it.
+
+use kernel::survey::state::Way;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// Bytes from the first to the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Range {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+}
+
+impl Range {
+    /// How many bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    /// Whether they have a byte in common.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Whether it has this byte.
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        self.first <= address && address <= self.last
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}-{:#x} ({})", self.first, self.last, Size(self.size()))
+    }
+}
+
+/// A number of bytes, in the largest unit that has it whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift) {
+            Some((shift, unit)) => write!(f, "{} {unit}", self.0 >> shift),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+/// A way to reset: its number in the kernel's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct By(u8);
+
+impl By {
+    /// How many ways there are.
+    pub const COUNT: usize = Way::ALL.len();
+
+    /// The way of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        (0..).zip(Way::ALL).find(|(_, way)| way.name() == name).map(|(number, _)| Self(number))
+    }
+
+    /// All of them, in the kernel's order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..).zip(Way::ALL).map(|(number, _)| Self(number))
+    }
+
+    /// Its bit in [`Damaged::ways`].
+    #[must_use]
+    pub fn bit(self) -> u64 {
+        1 << self.0
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Way::ALL[usize::from(self.0)].name()
+    }
+
+    /// Its name where there is little room.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        match self.name() {
+            "PSCI SYSTEM_RESET2 warm" => "PSCI warm",
+            "PSCI SYSTEM_RESET" => "PSCI",
+            name => name,
+        }
+    }
+}
+
+impl Serialize for By {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Counters of one check, or of all by one way. Lines are of 64 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Lines that had been cleaned, or written past the cache, and were not there any more.
+    pub damaged: u64,
+    /// Of so many.
+    pub kept_of: u64,
+    /// Lines that were left dirty in the cache and were lost.
+    pub dirty_lost: u64,
+    /// Of so many.
+    pub dirty_of: u64,
+    /// Lines that held an older fill.
+    pub stale: u64,
+    /// The oldest of it, in resets.
+    pub oldest: u64,
+    /// Lines that held what belongs to another address.
+    pub moved: u64,
+    /// Bits that were 0 and became 1.
+    pub set: u64,
+    /// Bits that were 1 and became 0.
+    pub cleared: u64,
+    /// Which bits of a word they were.
+    pub bits: u64,
+}
+
+impl Tally {
+    /// Adds another one up.
+    pub fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.damaged, other.damaged),
+            (&mut self.kept_of, other.kept_of),
+            (&mut self.dirty_lost, other.dirty_lost),
+            (&mut self.dirty_of, other.dirty_of),
+            (&mut self.stale, other.stale),
+            (&mut self.moved, other.moved),
+            (&mut self.set, other.set),
+            (&mut self.cleared, other.cleared),
+        ];
+        // What a line made up may be as large as it likes.
+        sums.into_iter().for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        self.oldest = self.oldest.max(other.oldest);
+        self.bits |= other.bits;
+    }
+}
+
+/// A bit that turned over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Flip {
+    /// The address of its word.
+    pub address: u64,
+    /// Its number in the word.
+    pub bit: u32,
+    /// What it became.
+    pub set: bool,
+}
+
+/// What was found after one reset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The number of the reset.
+    pub number: u64,
+    /// How it was done.
+    pub by: By,
+    /// The region did not keep the survey's own notes.
+    pub region_lost: bool,
+    /// What was counted.
+    pub tally: Tally,
+    /// Bits that turned over, the first few hundred.
+    pub flips: Vec<Flip>,
+}
+
+/// All checks of a way together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// The way.
+    pub by: By,
+    /// How often it was taken; 0: the board does not offer it.
+    pub resets: u64,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+/// A mark in something that firmware puts into memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Placed {
+    /// What it is: the image, the device tree.
+    pub what: String,
+    /// Where the mark is.
+    pub address: u64,
+    /// After so many resets it had been written again.
+    pub times: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+/// A range in which lines that had to survive did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Damaged {
+    /// Where.
+    pub range: Range,
+    /// By which ways: their bits.
+    pub ways: u64,
+}
+
+/// A range that was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Where.
+    pub range: Range,
+    /// Nothing in it was damaged.
+    pub kept: bool,
+}
+
+/// What a survey says of where the region should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recommended {
+    /// Where.
+    pub range: Range,
+    /// The device tree node to add, line by line, and what else the kernel says.
+    pub node: Vec<String>,
+}
+
+/// A survey's report, as far as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Rounds, resets, and resets after which the region itself was lost.
+    pub title: Option<Title>,
+    /// What was filled, as told when it began.
+    pub fills: Vec<Range>,
+    /// Each check that was heard.
+    pub checks: Vec<Check>,
+    /// By way.
+    pub totals: Vec<Total>,
+    /// What firmware is expected to write.
+    pub placed: Vec<Placed>,
+    /// What was damaged.
+    pub damaged: Vec<Damaged>,
+    /// What was filled, and whether it was kept.
+    pub memory: Vec<Memory>,
+    /// Where the region should be. None: not read; Some(None): nowhere.
+    pub recommended: Option<Option<Recommended>>,
+}
+
+/// A report's first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Title {
+    /// Rounds that were wanted.
+    pub rounds: u64,
+    /// Resets that were done.
+    pub resets: u64,
+    /// Resets after which the region itself was lost.
+    pub region_lost: u64,
+}
+
+impl Recommended {
+    /// Whether the node is for this place: a line that lost a byte would have the region put somewhere else.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let line = |begin: &str| self.node.iter().find_map(|line| line.trim_start().strip_prefix(begin));
+        let cells = |name: &str| line(name)?.strip_prefix(" = <")?.strip_suffix(">;")?.parse::<usize>().ok();
+        let reg = |text: &str| -> Option<Vec<u64>> {
+            let cell = |cell: &str| u64::from_str_radix(cell.strip_prefix("0x")?, 16).ok();
+            text.strip_suffix(">;")?.split_whitespace().map(cell).collect()
+        };
+        let expected =
+            |value: u64, cells: usize| (0..cells).rev().map(move |n| value >> (32 * n) & u64::from(u32::MAX));
+        let (Some(address @ 1..=2), Some(size @ 1..=2)) = (cells("#address-cells"), cells("#size-cells")) else {
+            return false;
+        };
+        let place: Vec<u64> = expected(self.range.first, address).chain(expected(self.range.size(), size)).collect();
+        let count = |letter| self.node.iter().map(|line| line.matches(letter).count()).sum::<usize>();
+        line("reg = <").and_then(reg) == Some(place)
+            && line("persistent-ring@") == Some(&format!("{:x} {{", self.range.first))
+            && line("compatible = ") == Some(&format!("\"{}\";", kernel::reserve::COMPATIBLE))
+            && (count('{'), count('}')) == (3, 3)
+    }
+}
+
+impl Report {
+    /// What was not read, or does not add up; empty if nothing. A line loses bytes and makes some up.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = self.missing();
+        let resets: u64 = self.totals.iter().map(|total| total.resets).sum();
+        if let Some(title) = self.title
+            && self.totals.len() == By::COUNT
+            && resets != title.resets
+        {
+            troubles.push(format!("it tells of {} resets, and by the ways there were {resets}", title.resets));
+        }
+        let filled = |range: &Range| self.memory.iter().any(|memory| memory.range == *range);
+        for range in self.fills.iter().filter(|range| !filled(range)) {
+            troubles.push(format!("what became of {range} was not read"));
+        }
+        let damaged = |memory: &Memory| self.damaged.iter().any(|damaged| damaged.range.overlaps(&memory.range));
+        for memory in self.memory.iter().filter(|memory| memory.kept == damaged(memory)) {
+            troubles.push(format!("which part of {} was damaged was not read", memory.range));
+        }
+        if matches!(&self.recommended, Some(Some(recommended)) if !recommended.is_whole()) {
+            troubles.push("the device tree node was not read whole: do not use it".to_owned());
+        }
+        for total in &self.totals {
+            let mut sum = Tally::default();
+            let checks: Vec<&Check> = self.checks.iter().filter(|check| check.by == total.by).collect();
+            checks.iter().for_each(|check| sum.add(&check.tally));
+            // What was before somebody listened cannot be added up.
+            if checks.len() as u64 == total.resets && sum != total.tally {
+                troubles.push(format!("the total by {} is not the sum of its resets", total.by.name()));
+            }
+        }
+        troubles
+    }
+
+    /// Lines without which nothing can be concluded.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.title.is_none() {
+            missing.push("the report's first line was not read".to_owned());
+        }
+        for by in By::all().filter(|by| !self.totals.iter().any(|total| total.by == *by)) {
+            missing.push(format!("the line about {} was not read", by.name()));
+        }
+        if self.recommended.is_none() {
+            missing.push("which place is recommended was not read".to_owned());
+        }
+        missing
+    }
+
+    /// Bits that were heard to turn over in the recommended place.
+    #[must_use]
+    pub fn bits_in_place(&self) -> usize {
+        let Some(Some(Recommended { range, .. })) = &self.recommended else { return 0 };
+        self.checks.iter().flat_map(|check| &check.flips).filter(|flip| range.contains(flip.address)).count()
+    }
+
+    /// Whether RAM keeps a region: a place is recommended, and no bit turned over anywhere.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let flipped = self.totals.iter().any(|total| total.tally.set + total.tally.cleared > 0);
+        self.missing().is_empty() && !flipped && matches!(self.recommended, Some(Some(_)))
+    }
+}

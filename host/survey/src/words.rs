@@ -1,0 +1,297 @@
+//! What a line of the console says about a survey.
+
+use crate::model::{By, Check, Damaged, Flip, Memory, Placed, Range, Tally, Title, Total};
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A boot of the kernel begins.
+    Banner,
+    /// A survey begins: so many rounds.
+    Begins(u64),
+    /// This is filled.
+    Fills(Range),
+    /// A reset is asked for: round, of how many, the reset's number, by which way.
+    Asks(u64, u64, u64, By),
+    /// What was found after it.
+    Checked(Check),
+    /// A bit turned over at it.
+    Flip(Flip),
+    /// The report begins.
+    Title(Title),
+    /// All of one way.
+    Total(Total),
+    /// What firmware wrote.
+    Placed(Placed),
+    /// A damaged range.
+    Damaged(Damaged),
+    /// A filled range.
+    Memory(Memory),
+    /// The place that is recommended; the node follows.
+    Recommended(Range),
+    /// There is none.
+    NoPlace,
+    /// The last line of a report with a place.
+    LastLine,
+    /// Another line of the survey that needs no reading.
+    Surveys,
+    /// A line of the survey that cannot be read.
+    Unread,
+    /// The kernel does its usual work: it was not asked to survey.
+    Works,
+    /// It cannot go on: why.
+    Unable(String),
+    /// It is at its end.
+    Off,
+    /// Nothing of interest.
+    Other,
+}
+
+/// Reads a line.
+pub(crate) fn word(text: &str) -> Word {
+    // It may stand behind what a line makes up while a board starts.
+    if text.contains("afterglow ") && text.contains(": a flight recorder that survives its crash") {
+        return Word::Banner;
+    }
+    if let Some((_, why)) = text.split_once("afterglow cannot ") {
+        let why = why.strip_prefix("go on: ").unwrap_or(why);
+        return Word::Unable(why.to_owned());
+    }
+    if text.starts_with("panic: ") {
+        return Word::Other;
+    }
+    if let Some((_, text)) = text.split_once("survey: ") {
+        return survey(text).unwrap_or(Word::Unread);
+    }
+    if text.starts_with("or this to the command line: ") {
+        return Word::LastLine;
+    }
+    if text.starts_with("the end (status ") || text.starts_with("power off") {
+        return Word::Off;
+    }
+    let works = ["recording ", "acknowledged: ", "crash in bank ", "shut down cleanly", "idle, as asked"];
+    if works.iter().any(|begin| text.starts_with(begin)) { Word::Works } else { Word::Other }
+}
+
+fn survey(text: &str) -> Option<Word> {
+    if text.starts_with("begins anew") {
+        return Some(Word::Surveys);
+    }
+    if text.starts_with("no 8 MiB were kept") {
+        return Some(Word::NoPlace);
+    }
+    if let Some(rest) = text.strip_prefix("report, ") {
+        return title(rest).map(Word::Title);
+    }
+    if let Some(rest) = text.strip_prefix("fills ") {
+        return range(rest).map(Word::Fills);
+    }
+    if let Some(rest) = text.strip_prefix("recommended for the region: ") {
+        return range(rest).map(Word::Recommended);
+    }
+    if let Some(rest) = text.strip_prefix("memory ") {
+        let (place, what) = rest.rsplit_once(": ")?;
+        let kept = ["damaged in part", "kept"].iter().position(|word| *word == what)? == 1;
+        return Some(Word::Memory(Memory { range: range(place)?, kept }));
+    }
+    if let Some(rest) = text.strip_prefix("damaged ") {
+        let (place, ways) = rest.split_once(", by ways 0b")?;
+        // All digits are told, so that none is lost unnoticed.
+        let ways = u64::from_str_radix(ways, 2).ok().filter(|_| ways.len() == By::COUNT)?;
+        return Some(Word::Damaged(Damaged { range: range(place)?, ways }));
+    }
+    if let Some(rest) = text.strip_prefix("bit ") {
+        return flip(rest).map(Word::Flip);
+    }
+    if let Some(rest) = text.strip_prefix("round ") {
+        return asks(rest);
+    }
+    if let Some(rest) = text.strip_prefix("reset ") {
+        return checked(rest).map(Word::Checked);
+    }
+    if let Some((rounds, _)) = text.split_once(" rounds, seed 0x") {
+        return rounds.parse().ok().map(Word::Begins);
+    }
+    let (name, rest) = text.split_once(": ")?;
+    match By::of(name) {
+        Some(by) => total(by, rest).map(Word::Total),
+        None => placed(text).map(Word::Placed),
+    }
+}
+
+/// `3 rounds, 6 resets, the region itself was lost 0 times`
+fn title(text: &str) -> Option<Title> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [rounds, "rounds,", resets, "resets,", "the", "region", "itself", "was", "lost", lost, "times"] = words[..]
+    else {
+        return None;
+    };
+    Some(Title { rounds: rounds.parse().ok()?, resets: resets.parse().ok()?, region_lost: lost.parse().ok()? })
+}
+
+/// `1 of 3, reset 2 by watchdog`
+fn asks(text: &str) -> Option<Word> {
+    let (round, rest) = text.split_once(" of ")?;
+    let (rounds, rest) = rest.split_once(", reset ")?;
+    let (number, name) = rest.split_once(" by ")?;
+    Some(Word::Asks(round.parse().ok()?, rounds.parse().ok()?, number.parse().ok()?, By::of(name)?))
+}
+
+/// `2 by watchdog, the region itself was lost: damaged=...`
+fn checked(text: &str) -> Option<Check> {
+    let (number, rest) = text.split_once(" by ")?;
+    let (name, counters) = rest.split_once(": ")?;
+    let kept = name.strip_suffix(", the region itself was lost");
+    Some(Check {
+        number: number.parse().ok()?,
+        by: By::of(kept.unwrap_or(name))?,
+        region_lost: kept.is_some(),
+        tally: tally(counters)?,
+        flips: Vec::new(),
+    })
+}
+
+/// `12 of 0x4058f1b8 became 0`
+fn flip(text: &str) -> Option<Flip> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [bit, "of", address, "became", value @ ("0" | "1")] = words[..] else { return None };
+    let bit = bit.parse().ok().filter(|bit| *bit < u64::BITS)?;
+    Some(Flip { address: hexadecimal(address)?, bit, set: value == "1" })
+}
+
+/// `not offered`, or `resets=2 damaged=...`
+fn total(by: By, text: &str) -> Option<Total> {
+    if text == "not offered" {
+        return Some(Total { by, resets: 0, tally: Tally::default() });
+    }
+    let (resets, counters) = text.strip_prefix("resets=")?.split_once(' ')?;
+    Some(Total { by, resets: resets.parse().ok()?, tally: tally(counters)? })
+}
+
+/// `spin table at 0xd8: written again by firmware after 2 of 2 resets`
+fn placed(text: &str) -> Option<Placed> {
+    let (what, rest) = text.split_once(" at ")?;
+    let (address, rest) = rest.split_once(": written again by firmware after ")?;
+    let (times, of) = rest.strip_suffix(" resets")?.split_once(" of ")?;
+    let (times, of) = (times.parse().ok()?, of.parse().ok()?);
+    Some(Placed { what: what.to_owned(), address: hexadecimal(address)?, times, of })
+}
+
+fn tally(text: &str) -> Option<Tally> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [damaged, dirty_lost, stale, oldest, moved, set, cleared, bits] = words[..] else { return None };
+    let number = |word: &str, name: &str| word.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok();
+    let of = |word: &str, name: &str| {
+        let (part, whole) = word.strip_prefix(name)?.strip_prefix('=')?.split_once('/')?;
+        let (part, whole): (u64, u64) = (part.parse().ok()?, whole.parse().ok()?);
+        (part <= whole).then_some((part, whole))
+    };
+    let ((damaged, kept_of), (dirty_lost, dirty_of)) = (of(damaged, "damaged")?, of(dirty_lost, "dirty_lost")?);
+    Some(Tally {
+        damaged,
+        kept_of,
+        dirty_lost,
+        dirty_of,
+        stale: number(stale, "stale")?,
+        oldest: number(oldest, "oldest")?,
+        moved: number(moved, "moved")?,
+        set: number(set, "set")?,
+        cleared: number(cleared, "cleared")?,
+        bits: hexadecimal(bits.strip_prefix("bits=")?)?,
+    })
+}
+
+/// `0x3c0000-0x3ffffff (61696 KiB)`: what stands behind it is its size, and must be if it stands there.
+fn range(text: &str) -> Option<Range> {
+    let (first, last) = text.split_whitespace().next()?.split_once('-')?;
+    let range = Range { first: hexadecimal(first)?, last: hexadecimal(last)? };
+    let whole = range.first <= range.last && (!text.contains('(') || text.starts_with(&range.to_string()));
+    whole.then_some(range)
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_matters_is_understood() {
+        let by = |name| By::of(name).unwrap();
+        let range = |first, last| Range { first, last };
+        let cases = [
+            ("pan\u{1}afterglow 0.1.0: a flight recorder that survives its crash", Word::Banner),
+            ("survey: begins anew, nothing is known of an earlier one", Word::Surveys),
+            ("survey: 3 rounds, seed 0x9f77de, 1978 blocks of 0x10000 bytes", Word::Begins(3)),
+            ("??survey: fills 0x40010000-0x40ffffff", Word::Fills(range(0x4001_0000, 0x40ff_ffff))),
+            ("survey: round 2 of 3, reset 4 by PSCI SYSTEM_RESET", Word::Asks(2, 3, 4, by("PSCI SYSTEM_RESET"))),
+            ("survey: bit 18 of 0x405f1b60 became 1", Word::Flip(Flip { address: 0x405f_1b60, bit: 18, set: true })),
+            (
+                "survey: report, 1 rounds, 2 resets, the region itself was lost 0 times",
+                Word::Title(Title { rounds: 1, resets: 2, region_lost: 0 }),
+            ),
+            (
+                "survey: watchdog: not offered",
+                Word::Total(Total { by: by("watchdog"), resets: 0, tally: Tally::default() }),
+            ),
+            (
+                "survey: spin table at 0xd8: written again by firmware after 1 of 2 resets",
+                Word::Placed(Placed { what: "spin table".into(), address: 0xd8, times: 1, of: 2 }),
+            ),
+            (
+                "survey: damaged 0x40200000-0x4020007f (128 bytes), by ways 0b1010",
+                Word::Damaged(Damaged { range: range(0x4020_0000, 0x4020_007f), ways: 10 }),
+            ),
+            (
+                "survey: memory 0x20000-0x1fffff (1920 KiB): damaged in part",
+                Word::Memory(Memory { range: range(0x2_0000, 0x1f_ffff), kept: false }),
+            ),
+            (
+                "survey: recommended for the region: 0x21600000-0x21dfffff (8 MiB), kept by all ways in all rounds",
+                Word::Recommended(range(0x2160_0000, 0x21df_ffff)),
+            ),
+            ("survey: no 8 MiB were kept by all ways in all rounds", Word::NoPlace),
+            ("or this to the command line: reserve_mem=8M:4096:afterglow", Word::LastLine),
+            ("afterglow cannot go on: survey: no region", Word::Unable("survey: no region".into())),
+            ("recording 500 events on each of 4 cores, 16 to 16 bytes", Word::Works),
+            ("panic: core 0: survey: reset by a panic", Word::Other),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(word(line), expected, "{line}");
+        }
+        let line = "survey: reset 2 by panic, the region itself was lost: damaged=1/2 dirty_lost=3/4 stale=5 oldest=6 moved=7 set=8 cleared=9 bits=0xa";
+        let tally = Tally {
+            damaged: 1,
+            kept_of: 2,
+            dirty_lost: 3,
+            dirty_of: 4,
+            stale: 5,
+            oldest: 6,
+            moved: 7,
+            set: 8,
+            cleared: 9,
+            bits: 10,
+        };
+        let check = Check { number: 2, by: by("panic"), region_lost: true, tally, flips: vec![] };
+        assert_eq!(word(line), Word::Checked(check));
+    }
+
+    #[test]
+    fn a_line_with_a_byte_too_few_is_not_read_as_another() {
+        for line in [
+            "survey: memory 0x20000-0x1ffff (1920 KiB): kept",
+            "survey: memory 0x20000-0x1fffff (1920 KiB): kep",
+            "survey: bit 77 of 0x405f1b60 became 1",
+            "survey: watchdo: not offered",
+            "survey: watchdog: resets=1 damaged=9/1 dirty_lost=0/5 stale=0 oldest=0 moved=0 set=0 cleared=0 bits=0x0",
+            "survey: reset 1 by watchdog: damaged=0/9 dirty_lost=0/5 stale=0 oldest=0 moved=0 set=0 bits=0x0",
+            "survey: recommended for the region: 0x21600000-0x2dfffff (8 MiB), kept by all ways in all rounds",
+            "survey: damaged 0x2-0x1 (64 bytes), by ways 0b0001",
+            "survey: damaged 0x40200000-0x4020007f (128 bytes), by ways 0b101",
+        ] {
+            assert_eq!(word(line), Word::Unread, "{line}");
+        }
+    }
+}
