@@ -8,6 +8,7 @@ mod decode;
 mod extract;
 mod inputs;
 mod mutants;
+mod push;
 mod report;
 mod show;
 mod size;
@@ -40,6 +41,7 @@ enum Command {
     Extract(extract::Extract),
     Loop(Box<crash_loop::Loop>),
     Mutants(mutants::Mutants),
+    Push(push::Push),
     Report(report::Report),
     Show(show::Show),
     Size(size::Size),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Extract(extract) => extract.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Push(push) => push.run(),
         Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),

@@ -26,7 +26,7 @@ fn content(tree: &Tree<'_>) -> Vec<(std::string::String, Option<Vec<u8>>)> {
     let names = ["compatible", "reg", "ranges", "status", "phandle", "interrupts", "model", "stdout-path", "bootargs"];
     let nodes = tree.walk().filter(|node| std::format!("{}", node.name()) != "chosen");
     let of = |node: crate::device_tree::Node<'_>| {
-        names.map(|name| (std::format!("{} {name}", node.name()), node.bytes(name).map(<[u8]>::to_vec)))
+        names.map(|name| (std::format!("{} {name}", node.name()), node.property(name).map(<[u8]>::to_vec)))
     };
     nodes.flat_map(of).collect()
 }
