@@ -102,6 +102,17 @@ fn now_ms() -> u64 {
     arch::timer::now() / (arch::timer::frequency() / 1000).max(1)
 }
 
+/// The line is left alone for so many parts of a second: a tenth of the time in which 16 bytes of 300,000 baud come. An emulator
+/// whose device is asked without a pause finds no time to fill it.
+const PAUSES_IN_A_SECOND: u64 = 20_000;
+
+fn pause() {
+    let begin = arch::timer::now();
+    while arch::timer::now() - begin < arch::timer::frequency() / PAUSES_IN_A_SECOND {
+        arch::cores::relax();
+    }
+}
+
 /// Listens until there is a kernel to be started.
 fn talk(store: &mut Store<'_, Clean>, wait: u64) {
     let Some(console) = console::get() else { return };
@@ -126,7 +137,7 @@ fn talk(store: &mut Store<'_, Clean>, wait: u64) {
         let now = now_ms();
         match console.try_read() {
             Some(byte) => receiver.take(byte, now, store, &mut line),
-            None => arch::cores::relax(),
+            None => pause(),
         }
         receiver.tick(now, store, &mut line);
         match receiver.stage() {

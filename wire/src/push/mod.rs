@@ -1,4 +1,4 @@
-//! A kernel goes over a serial line to a loader: what both sides say. `PUSH.md` has it byte by byte.
+#![doc = include_str!("../../PUSH.md")]
 
 mod receive;
 mod store;
