@@ -22,8 +22,8 @@ const SLICE: Duration = Duration::from_millis(20);
 const WRITE_MAX: Duration = Duration::from_millis(500);
 /// Bytes that are written before the line is listened to again.
 const PIECE: usize = 1024;
-/// A loader that has answered and says nothing any more is given up after so long.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// A loader that has answered and says nothing any more is given up after so long. What it asks for at once takes 42 s at 9600 baud.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Bits of a byte on the line: a start bit, eight, a stop bit.
 const BITS: u64 = 10;
 

@@ -239,7 +239,9 @@ pub fn meaning(verdict: Verdict) -> &'static str {
         Verdict::BadSize => "the loader has no room for an image of this size",
         Verdict::BadAppend => "the loader does not take these words for the command line",
         Verdict::BadCheck => "all chunks came, and yet their check is wrong: push it again",
-        Verdict::NoImage => "it does not begin with the arm64 Image header: push the kernel's ELF file or its flat Image",
+        Verdict::NoImage => {
+            "it does not begin with the arm64 Image header: push the kernel's ELF file or its flat Image"
+        }
         Verdict::BadHeader => {
             "its header asks for what the loader does not give: big endian, pages of another size than 4 KiB, \
              or more than 8 MiB of memory"

@@ -31,9 +31,7 @@ pub fn kernel() -> Result<&'static Image> {
 /// It cannot be built.
 pub fn kernel_file() -> Result<&'static Path> {
     static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let file = FILE.get_or_init(|| {
-        binary(VARIABLE, "kernel").map_err(|error| format!("{error:#}"))
-    });
+    let file = FILE.get_or_init(|| binary(VARIABLE, "kernel").map_err(|error| format!("{error:#}")));
     file.as_deref().map_err(|error| anyhow!(error.clone()))
 }
 

@@ -32,7 +32,9 @@ pub fn main(info: &'static BootInfo) -> ! {
     });
     say!("afterglow loader {}: board {}, entry EL{}", env!("CARGO_PKG_VERSION"), board.name(), info.entry_el);
     if info.entry_el == 3 {
-        give_up(&"it was entered at EL3, with no firmware below it: start it as firmware starts a kernel, at EL2 or EL1");
+        give_up(
+            &"it was entered at EL3, with no firmware below it: start it as firmware starts a kernel, at EL2 or EL1",
+        );
     }
     let arena = arena(board, &tree);
     // SAFETY: mapped, in memory that memblock says is nobody else's, and the one reference to it.
@@ -78,7 +80,8 @@ fn arena(board: &dyn Board, tree: &Tree<'_>) -> Arena {
         give_up(&"the image or the device tree is nowhere")
     };
     // Whole blocks: a few bytes more or less of what the boot loader places do not move the arena.
-    let placed = Placed { image: image.align_outwards(super::BLOCK), device_tree: device_tree.align_outwards(super::BLOCK) };
+    let placed =
+        Placed { image: image.align_outwards(super::BLOCK), device_tree: device_tree.align_outwards(super::BLOCK) };
     if let Err(error) = memory_map::add_static(&mut memblock, tree, &placed, &mut |_| {}) {
         give_up(&error)
     }
@@ -122,7 +125,9 @@ fn talk(store: &mut Store<'_, Clean>, wait: u64) {
     let (size, check) = store.id();
     let begin = now_ms();
     match has_kernel {
-        true => say!("it has a kernel of {size} bytes (check {check:08x}): that starts in {wait} ms unless a host pushes another"),
+        true => say!(
+            "it has a kernel of {size} bytes (check {check:08x}): that starts in {wait} ms unless a host pushes another"
+        ),
         false if size > 0 => say!(
             "it has {} of {} chunks of a kernel (check {check:08x}): push that again, or another",
             store.chunks() - store.missing(),

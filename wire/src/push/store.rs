@@ -2,8 +2,8 @@
 
 use ring::check::{Crc32c, Table};
 
-use super::{judge, word};
 use super::Verdict;
+use super::{judge, word};
 
 /// Bytes of a store.
 pub const STORE_SIZE: usize = 4 << 20;
