@@ -99,7 +99,7 @@ rates: build ## what the cache that loses costs: crashes a second, and the time 
 	@AFTERGLOW_KERNEL='$(KERNEL)' AFTERGLOW_PLUGIN='$(PLUGIN)' cargo run --quiet $(HOST) -p campaign --example rates
 
 decoding: setup ## how fast a region becomes each format, and how large that is
-	@cargo run --quiet --profile host $(HOST) -p formats --example rates -- 64
+	@cargo run --quiet --profile host $(HOST) -p formats --example decoding -- 64
 
 capture: build ## receive a crash over a serial line: make capture TTY=/dev/ttyUSB0
 	@cargo run --quiet $(HOST) -p afterglow -- capture $(or $(TTY),/dev/ttyUSB0)
@@ -121,7 +121,7 @@ soak: setup ## crash points with many more states after each operation: make soa
 
 # A build of its own: every crate is compiled for the model.
 model: setup ## loom: every interleaving of writer, live reader and stop, within bounds
-	RUSTFLAGS='--cfg loom' CARGO_PROFILE_RELEASE_LTO=off cargo test --quiet --release $(HOST) --target-dir '$(BUILT)/loom' -p ring --test loom
+	RUSTFLAGS='--cfg loom' cargo test --quiet $(HOST) --target-dir '$(BUILT)/loom' -p model
 
 fuzz: setup ## fuzz recovery on stable Rust: make fuzz TIME=600 TARGET=structured
 	@scripts/setup.sh --fuzz

@@ -20,11 +20,12 @@ tools=(
     "dtc device-tree-compiler compiles device trees"
     "fdtoverlay device-tree-compiler applies device tree overlays"
 )
-# Only with --tests.
+# Only with --tests. A path stands for a file that is no command.
 test_tools=(
     "chromium chromium shows pages"
     "trace-cmd trace-cmd reads trace.dat"
     "babeltrace2 babeltrace2 reads CTF"
+    "/usr/lib/u-boot/qemu_arm64/u-boot.bin u-boot-qemu boots a card on QEMU's virt"
 )
 # Only with --fuzz, --valgrind.
 fuzz_tools=("c++ g++ builds libFuzzer")
@@ -70,7 +71,7 @@ survey_packages() {
     local tool command package why qemu
     for tool in "${tools[@]}" "${more_tools[@]}"; do
         read -r command package why <<<"$tool"
-        command -v "$command" >/dev/null || lacks "$command: $why" "$package"
+        command -v "$command" >/dev/null || [[ $command == /* && -f $command ]] || lacks "$command: $why" "$package"
     done
     # A compiler driver without the C library's start files cannot link host tools either.
     command -v cc >/dev/null || lacks "cc: links host tools and build scripts" gcc

@@ -1,8 +1,10 @@
 //! The seam: what the kernel asks of a board, and what it tells it from the device tree.
 
+use core::fmt;
 use core::ops::Range;
 
 use arch::gic::V3Regions;
+use arch::gic::bcm2836::Bcm2836Regions;
 use arch::gic::v2::V2Regions;
 use arch::nmi::Ticks;
 use arch::psci::Conduit;
@@ -16,6 +18,8 @@ use crate::watchdog::WatchdogInfo;
 pub struct Found {
     /// The console: `/chosen/stdout-path`, or the first UART.
     pub console: Option<ConsoleInfo>,
+    /// `/chosen/stdout-path` names something that has no driver.
+    pub stdout_unknown: bool,
     /// The interrupt controller.
     pub gic: Option<GicInfo>,
     /// The firmware's conduit.
@@ -35,6 +39,18 @@ pub struct ConsoleInfo {
     pub registers: Range<usize>,
     /// The frequency of its clock in Hz, if the device tree says it.
     pub clock_hz: Option<u32>,
+    /// Bits per second, if `stdout-path` says them.
+    pub baud: Option<u32>,
+    /// Of an 8250: bytes from one register to the next, as a power of two (`reg-shift`).
+    pub shift: u8,
+    /// Of an 8250: bytes of an access (`reg-io-width`).
+    pub width: u8,
+}
+
+impl ConsoleInfo {
+    /// A PL011 of which nothing is known.
+    pub const EMPTY: Self =
+        Self { kind: ConsoleKind::Pl011, registers: 0..0, clock_hz: None, baud: None, shift: 0, width: 1 };
 }
 
 /// Chips with a driver.
@@ -42,6 +58,10 @@ pub struct ConsoleInfo {
 pub enum ConsoleKind {
     /// `arm,pl011`.
     Pl011,
+    /// An 8250 or one of its descendants.
+    Ns16550,
+    /// `brcm,bcm2835-aux-uart`.
+    MiniUart,
 }
 
 impl ConsoleKind {
@@ -50,6 +70,8 @@ impl ConsoleKind {
     pub fn from_compatible(name: &str) -> Option<Self> {
         match name {
             "arm,pl011" | "arm,pl011-axi" => Some(ConsoleKind::Pl011),
+            "ns16550a" | "ns16550" | "ns8250" | "snps,dw-apb-uart" => Some(ConsoleKind::Ns16550),
+            "brcm,bcm2835-aux-uart" => Some(ConsoleKind::MiniUart),
             _ => None,
         }
     }
@@ -62,6 +84,8 @@ pub enum GicInfo {
     V2(V2Regions),
     /// `arm,gic-v3`.
     V3(V3Regions),
+    /// `brcm,bcm2836-l1-intc`: no GIC, but behind the same seam.
+    Bcm2836(Bcm2836Regions),
 }
 
 impl GicInfo {
@@ -70,6 +94,7 @@ impl GicInfo {
         let (distributor, others) = match self {
             GicInfo::V2(regions) => (&regions.distributor, core::slice::from_ref(&regions.interface)),
             GicInfo::V3(regions) => (&regions.distributor, &regions.redistributors[..]),
+            GicInfo::Bcm2836(regions) => (&regions.local, core::slice::from_ref(&regions.gpu)),
         };
         core::iter::once(distributor).chain(others).filter(|range| !range.is_empty())
     }
@@ -84,8 +109,17 @@ pub struct MemoryQuirk {
     pub why: &'static str,
 }
 
+/// What a board may look up in the device tree by itself.
+pub trait DeviceTree {
+    /// A property of one cell; None if it is not there or of another size.
+    fn u32(&self, node: &str, property: &str) -> Option<u32>;
+}
+
 /// A board.
 pub trait Board: Sync {
+    /// One word for it, as its files are named by.
+    fn id(&self) -> &'static str;
+
     /// Its name, for people.
     fn name(&self) -> &'static str;
 
@@ -101,6 +135,9 @@ pub trait Board: Sync {
 
     /// Ways to reset that keep memory, the best first.
     fn reset_ways(&self) -> &'static [ResetWay];
+
+    /// What its firmware tells in the device tree about this boot, in lines for people.
+    fn tell(&self, _tree: &dyn DeviceTree, _say: &mut dyn FnMut(fmt::Arguments<'_>)) {}
 
     /// Memory that does not keep its content over a reset.
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

@@ -2,13 +2,17 @@
 
 use crate::board::{Board, ConsoleInfo};
 use crate::console::{Console, ConsoleError};
-use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
+use crate::serial::{self, Line};
 
 /// Any machine with a device tree and PSCI.
 pub(crate) struct Generic;
 
 impl Board for Generic {
+    fn id(&self) -> &'static str {
+        "generic"
+    }
+
     fn name(&self) -> &'static str {
         "generic"
     }
@@ -19,7 +23,7 @@ impl Board for Generic {
 
     /// Firmware and boot loader used it before us; clocks in device trees may be wrong. So it stays as it is.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        pl011::open(info, Line::Inherit)
+        serial::open(info, Line::Inherit)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {

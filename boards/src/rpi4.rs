@@ -1,16 +1,24 @@
 //! Raspberry Pi 4 (BCM2711), and QEMU's `raspi4b`. No PSCI: SMC is undefined. The other cores wait at a spin table, the reset
 //! is the watchdog's, and off is a reset after which the firmware halts.
 
-use crate::board::{Board, ConsoleInfo, MemoryQuirk};
+use core::fmt;
+
+use crate::board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, MemoryQuirk};
+use crate::bootloader;
 use crate::console::{Console, ConsoleError};
-use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
+use crate::serial::{self, Line};
 
 /// The board.
 pub(crate) struct Rpi4;
 
 /// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
 const UART_HZ: u32 = 48_000_000;
+/// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
+const CORE_HZ: u32 = 500_000_000;
+
+/// Seconds since 1970 of 2024-10-10: bootloaders before leave memory with bit errors behind a reset (raspberrypi/linux #5298).
+const KEEPS_MEMORY_SINCE: u32 = 1_728_518_400;
 
 static QUIRKS: [MemoryQuirk; 3] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
@@ -22,6 +30,10 @@ static QUIRKS: [MemoryQuirk; 3] = [
 ];
 
 impl Board for Rpi4 {
+    fn id(&self) -> &'static str {
+        "rpi4"
+    }
+
     fn name(&self) -> &'static str {
         "Raspberry Pi 4"
     }
@@ -34,12 +46,17 @@ impl Board for Rpi4 {
     /// 103448 baud. Both give it the same clock, so that programming it does no harm where it is right already. Which pins it
     /// is on stays the firmware's business: `enable_uart=1` and `dtoverlay=disable-bt` in config.txt put it on GPIO 14 and 15.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        let clock_hz = info.clock_hz.or(Some(UART_HZ));
-        pl011::open(&ConsoleInfo { clock_hz, ..info.clone() }, Line::Program)
+        let clock_hz = if info.kind == ConsoleKind::MiniUart { CORE_HZ } else { info.clock_hz.unwrap_or(UART_HZ) };
+        serial::open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {
         &[ResetWay::Watchdog]
+    }
+
+    fn tell(&self, tree: &dyn DeviceTree, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        bootloader::tell_reset(tree, say);
+        bootloader::warn_of_age(tree, KEEPS_MEMORY_SINCE, say);
     }
 
     fn memory_quirks(&self) -> &'static [MemoryQuirk] {

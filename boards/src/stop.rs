@@ -71,6 +71,7 @@ pub use target::{interrupt_controller, set_up};
 #[cfg(target_os = "none")]
 mod target {
     use arch::gic::Gic;
+    use arch::gic::bcm2836::Bcm2836;
     use arch::gic::v2::GicV2;
     use arch::gic::v3::GicV3;
     use arch::nmi::el2::OwnEl2;
@@ -83,6 +84,7 @@ mod target {
 
     static GIC_V2: Once<GicV2> = Once::new();
     static GIC_V3: Once<GicV3> = Once::new();
+    static BCM2836: Once<Bcm2836> = Once::new();
     static OWN_EL2: Once<OwnEl2> = Once::new();
     static TIMERS: [Once<Timer>; 3] = [const { Once::new() }; 3];
 
@@ -90,7 +92,8 @@ mod target {
     #[must_use]
     pub fn interrupt_controller() -> Option<&'static dyn Gic> {
         let v3 = GIC_V3.get().map(|gic| gic as &dyn Gic);
-        v3.or(GIC_V2.get().map(|gic| gic as &dyn Gic))
+        let v2 = GIC_V2.get().map(|gic| gic as &dyn Gic);
+        v3.or(v2).or(BCM2836.get().map(|local| local as &dyn Gic))
     }
 
     /// Sets up the interrupt controller and the best means of stop that the machine has, or the forced one, on the boot
@@ -113,6 +116,9 @@ mod target {
             }
             Some(GicInfo::V3(regions)) => {
                 GIC_V3.try_call_once(|| GicV3::new(regions.clone())).map_err(StopError::InterruptController)?
+            }
+            Some(GicInfo::Bcm2836(regions)) => {
+                BCM2836.try_call_once(|| Bcm2836::new(regions.clone())).map_err(StopError::InterruptController)?
             }
         };
         let ticks = found.timers.ok_or(StopError::NoTimer)?;

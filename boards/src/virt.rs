@@ -3,8 +3,8 @@
 
 use crate::board::{Board, ConsoleInfo, MemoryQuirk};
 use crate::console::{Console, ConsoleError};
-use crate::pl011::{self, Line};
 use crate::reset::ResetWay;
+use crate::serial::{self, Line};
 
 /// The machine.
 pub(crate) struct Virt;
@@ -18,6 +18,10 @@ static QUIRKS: [MemoryQuirk; 2] = [
 ];
 
 impl Board for Virt {
+    fn id(&self) -> &'static str {
+        "virt"
+    }
+
     fn name(&self) -> &'static str {
         "QEMU virt"
     }
@@ -28,7 +32,7 @@ impl Board for Virt {
 
     /// QEMU leaves the PL011 off, and there may be no firmware that turned it on.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        pl011::open(info, Line::Program)
+        serial::open(info, Line::Program)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {

@@ -9,7 +9,6 @@ use core::ops::Range;
 
 mod bcm2835;
 mod i6300esb;
-mod registers;
 mod sbsa;
 mod sp805;
 
@@ -141,10 +140,10 @@ mod target {
 
     use super::bcm2835::Bcm2835;
     use super::i6300esb::{self, I6300Esb};
-    use super::registers::Mmio;
     use super::sbsa::Sbsa;
     use super::sp805::Sp805;
     use super::{Choice, DEAD_MAN_MS, Report, Watchdog, WatchdogInfo, WatchdogKind, examine};
+    use crate::registers::Mmio;
 
     /// A chip on its registers.
     enum Chip {

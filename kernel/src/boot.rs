@@ -9,14 +9,14 @@ use crate::events::BootPhase;
 use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::region_memory::RegionMemory;
-use crate::reserve::{Region, find_region};
+use crate::reserve::{Picture, Region, RegionError, find_region};
 use crate::{console, die, hardware, heap, life, lockup, measure, record, report, say, stop, trace, watchdog};
 use arch::core_local::{CoreLocal, this};
 use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
 use arch::nmi::Ticking;
 use arch::psci::Psci;
-use boards::{Board, Found, GicInfo};
+use boards::{Board, DeviceTree, Found, GicInfo};
 use core::fmt::Display;
 use ring::escape::Escaped;
 use spin::Once;
@@ -76,6 +76,9 @@ pub fn discover(info: &'static BootInfo) -> Machine {
     for problem in malformed {
         say!("device tree: {problem}");
     }
+    if found.stdout_unknown {
+        say!("  warning    stdout-path names a console without a driver: this is the first that has one");
+    }
     let options = command_line::parse(tree.bootargs(), &mut |warning| say!("{warning}"));
     if options.terse {
         console::set_terse();
@@ -113,7 +116,7 @@ pub(crate) fn device_tree(info: &'static BootInfo) -> Tree<'static> {
 /// Makes the console that the device tree names ready.
 pub(crate) fn open_console(board: &'static dyn Board, found: &Found) {
     let why: &dyn Display = match &found.console {
-        None => &"the device tree names no console that there is a driver for (arm,pl011)",
+        None => &"the device tree names no console that there is a driver for (PL011, 8250, mini-UART)",
         Some(info) => match arch::mmu::map_device(info.registers.clone()) {
             Err(_) => &"the console's registers cannot be mapped",
             Ok(()) => match board.console(info) {
@@ -128,6 +131,15 @@ pub(crate) fn open_console(board: &'static dyn Board, found: &Found) {
     unable_without_console(why)
 }
 
+/// The device tree as a board may look into it.
+struct Lookup<'t, 'a>(&'t Tree<'a>);
+
+impl DeviceTree for Lookup<'_, '_> {
+    fn u32(&self, node: &str, property: &str) -> Option<u32> {
+        self.0.node(node)?.u32(property)
+    }
+}
+
 /// The first lines of a boot.
 fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) {
     let model = tree.model().unwrap_or(b"?");
@@ -138,6 +150,7 @@ fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) 
     if let Some(build) = arch::image::build_id().first_chunk() {
         say!("  build      {:08x}", u32::from_be_bytes(*build));
     }
+    board.tell(&Lookup(tree), &mut |line| say!("{line}"));
     let arguments = tree.bootargs();
     if !arguments.is_empty() {
         say!("  arguments  {}", Escaped(arguments));
@@ -163,12 +176,28 @@ fn memory(board: &dyn Board, found: &Found, tree: &Tree<'static>, options: &Opti
     let mut unused = |source: &_| say!("  warning    not used: {source}");
     let region = match find_region(tree, options, &mut memblock, &placed, &mut unused) {
         Ok(region) => region,
-        Err(error) => unable(&error),
+        Err(error) => refuse(board, tree, &mut memblock, &placed, &error),
     };
     if let Err(error) = memory_map::place_dynamic(&mut memblock, tree, &mut |ignored| say!("  warning    {ignored}")) {
         unable(&error);
     }
     map(board, found, &mut memblock, &region)
+}
+
+/// Ends a boot whose region cannot be, with a picture of memory where that helps.
+fn refuse<'a>(
+    board: &dyn Board,
+    tree: &Tree<'a>,
+    memblock: &mut Memblock,
+    placed: &Placed,
+    error: &RegionError<'a>,
+) -> ! {
+    let range = |range: &core::ops::Range<usize>| Range::new(range.start as u64, range.len() as u64);
+    let avoid = board.memory_quirks().iter().filter_map(|quirk| range(&quirk.range));
+    match Picture::new(tree, memblock, placed, error, avoid) {
+        Some(picture) => unable(&format_args!("{error}\n{picture}")),
+        None => unable(error),
+    }
 }
 
 /// Maps registers, the region (first: it decides what lies around it), memory; makes the heap.

@@ -1,6 +1,7 @@
 //! What the device tree says of the hardware, as the boards want to hear it.
 
-use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Tree};
+use crate::device_tree::{Conduit, GicInterrupt, Interrupt, Malformed, Node, Stdout, Tree};
+use arch::gic::bcm2836::Bcm2836Regions;
 use arch::gic::v2::V2Regions;
 use arch::gic::{IntId, V3_REGIONS_MAX, V3Regions};
 use arch::nmi::Ticks;
@@ -9,36 +10,54 @@ use core::ops::Range;
 
 /// Looks for everything that a board needs. What is malformed is told to `warn` and left out.
 pub fn find<'a>(tree: &Tree<'a>, mut warn: impl FnMut(Malformed<'a>)) -> Found {
-    let mut or_warn = |result: Result<Option<()>, Malformed<'a>>| {
-        if let Err(malformed) = result {
-            warn(malformed);
-        }
-    };
     let mut found = Found::default();
-    or_warn(console(tree).map(|info| info.map(|info| found.console = Some(info))));
-    or_warn(gic(tree).map(|info| info.map(|info| found.gic = Some(info))));
-    or_warn(tree.psci().map(|conduit| conduit.map(|conduit| found.psci = Some(conduit_of(conduit)))));
-    or_warn(tree.timer_interrupts().map(|timer| {
-        timer.map(|timer| {
-            let interrupt = |interrupt: Option<Interrupt>| interrupt.and_then(|i| intid(&i));
-            found.timers = interrupt(timer.physical)
-                .zip(interrupt(timer.virtual_timer))
-                .map(|(stop, ordinary)| Ticks { stop, ordinary, hypervisor: interrupt(timer.hypervisor) });
-        })
-    }));
-    or_warn(watchdog(tree).map(|info| info.map(|info| found.watchdog = Some(info))));
+    let stdout = told(tree.stdout(), &mut warn);
+    found.stdout_unknown = stdout.as_ref().is_some_and(|stdout| console_kind(&stdout.node).is_none());
+    found.console = told(console(tree, stdout), &mut warn);
+    found.gic = told(gic(tree), &mut warn);
+    found.psci = told(tree.psci(), &mut warn).map(conduit_of);
+    found.timers = told(tree.timer_interrupts(), &mut warn).and_then(|timer| {
+        let interrupt = |interrupt: Option<Interrupt>| interrupt.and_then(|i| intid(&i));
+        let both = interrupt(timer.physical).zip(interrupt(timer.virtual_timer));
+        both.map(|(stop, ordinary)| Ticks { stop, ordinary, hypervisor: interrupt(timer.hypervisor) })
+    });
+    found.watchdog = told(watchdog(tree), &mut warn);
     found
 }
 
+/// What is there and well-formed.
+fn told<'a, T>(result: Result<Option<T>, Malformed<'a>>, warn: &mut impl FnMut(Malformed<'a>)) -> Option<T> {
+    result.unwrap_or_else(|malformed| {
+        warn(malformed);
+        None
+    })
+}
+
+fn console_kind(node: &Node<'_>) -> Option<ConsoleKind> {
+    node.strings("compatible").find_map(ConsoleKind::from_compatible)
+}
+
 /// The console that `/chosen` names, or the first one that there is a driver for.
-fn console<'a>(tree: &Tree<'a>) -> Result<Option<ConsoleInfo>, Malformed<'a>> {
-    let kind = |node: &Node<'a>| node.strings("compatible").find_map(ConsoleKind::from_compatible);
-    let named = tree.stdout()?.map(|stdout| stdout.node).filter(|node| kind(node).is_some());
-    let Some(node) = named.or_else(|| tree.find(|node| node.is_enabled() && kind(node).is_some())) else {
+fn console<'a>(tree: &Tree<'a>, stdout: Option<Stdout<'a>>) -> Result<Option<ConsoleInfo>, Malformed<'a>> {
+    let named = stdout.filter(|stdout| console_kind(&stdout.node).is_some());
+    let baud = named.as_ref().and_then(|stdout| baud(stdout.options?));
+    let named = named.map(|stdout| stdout.node);
+    let Some(node) = named.or_else(|| tree.find(|node| node.is_enabled() && console_kind(node).is_some())) else {
         return Ok(None);
     };
-    let (Some(kind), Some(registers)) = (kind(&node), range(node.region(0)?)) else { return Ok(None) };
-    Ok(Some(ConsoleInfo { kind, registers, clock_hz: clock_hz(tree, &node) }))
+    let (Some(kind), Some(mut registers)) = (console_kind(&node), range(node.region(0)?)) else { return Ok(None) };
+    let small = |name, otherwise| node.u32(name).map_or(otherwise, |value| u8::try_from(value).unwrap_or(u8::MAX));
+    // An offset that leaves nothing is refused as too few registers.
+    registers.start = registers.start.saturating_add(node.u32("reg-offset").unwrap_or(0) as usize);
+    let (shift, width) = (small("reg-shift", 0), small("reg-io-width", 1));
+    let clock_hz = node.u32("clock-frequency").or_else(|| clock_hz(tree, &node));
+    Ok(Some(ConsoleInfo { kind, registers, clock_hz, baud, shift, width }))
+}
+
+/// The bits per second at the front of a console's options, such as `115200n8`.
+fn baud(options: &str) -> Option<u32> {
+    let digits = options.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|baud| *baud > 0)
 }
 
 /// The frequency of a device's first clock, if that is one that the tree tells.
@@ -94,9 +113,20 @@ fn gic<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
 /// The older interrupt controller, whose CPU interface is in memory too.
 fn gic_v2<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
     const NAMES: [&str; 4] = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic", "arm,cortex-a9-gic"];
-    let Some(node) = tree.find_compatible(&NAMES) else { return Ok(None) };
+    let Some(node) = tree.find_compatible(&NAMES) else { return bcm2836(tree) };
     let registers = range(node.region(0)?).zip(range(node.region(1)?));
     Ok(registers.map(|(distributor, interface)| GicInfo::V2(V2Regions { distributor, interface })))
+}
+
+/// What the Raspberry Pi 3 has in place of one, and the controller of the GPU's interrupts below it. The Raspberry Pi 4 and 5 have
+/// it too, but theirs is not what their interrupts come through.
+fn bcm2836<'a>(tree: &Tree<'a>) -> Result<Option<GicInfo>, Malformed<'a>> {
+    let Some(node) = tree.find_compatible(&["brcm,bcm2836-l1-intc"]) else { return Ok(None) };
+    let gpu = match tree.find_compatible(&["brcm,bcm2836-armctrl-ic"]) {
+        Some(gpu) => range(gpu.region(0)?).unwrap_or(0..0),
+        None => 0..0,
+    };
+    Ok(range(node.region(0)?).map(|local| GicInfo::Bcm2836(Bcm2836Regions { local, gpu })))
 }
 
 fn range(region: crate::device_tree::Region) -> Option<Range<usize>> {
@@ -112,6 +142,10 @@ fn conduit_of(conduit: Conduit) -> arch::psci::Conduit {
 }
 
 fn intid(interrupt: &Interrupt) -> Option<IntId> {
+    // Two cells: a local interrupt of a BCM2836 and its flags.
+    if let [local, _] = interrupt.cells() {
+        return IntId::ppi(*local);
+    }
     let GicInterrupt { intid, .. } = interrupt.gic()?;
     IntId::from_number(intid)
 }

@@ -40,7 +40,7 @@ pub enum Holder<'a> {
 impl fmt::Display for Holder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image => f.write_str("the kernel image"),
+            Self::Image => f.write_str("the kernel image with its stacks"),
             Self::DeviceTree => f.write_str("the device tree"),
             Self::Initrd => f.write_str("the initial RAM disk"),
             Self::Memreserve => f.write_str("a /memreserve/ entry"),

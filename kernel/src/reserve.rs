@@ -9,6 +9,7 @@
 //! [`MARGIN`] bytes, so that a few more bytes of it do not move the region.
 
 mod error;
+mod picture;
 
 use core::fmt;
 
@@ -20,6 +21,7 @@ use crate::memblock::{Memblock, PAGE, Range, RangeSet};
 use crate::memory_map::{Held, Holder, Placed, at_most, find_dynamic, for_each_held};
 
 pub use error::{NodeToAdd, RegionError};
+pub use picture::Picture;
 
 /// `compatible` of the region's node.
 pub const COMPATIBLE: &str = "afterglow,persistent-ring";
@@ -29,6 +31,9 @@ pub const SMALLEST: u64 = 64 << 10;
 
 /// What the boot loader places is kept clear of in blocks of this many bytes.
 pub const MARGIN: u64 = 2 << 20;
+
+/// Places that are kept clear of: those three, and what a board knows.
+const MARGINS_MAX: usize = 8;
 
 /// The ring's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +206,7 @@ fn check_static<'a>(
 }
 
 /// What the boot loader placed, in whole blocks of [`MARGIN`].
-fn margins(tree: &Tree<'_>, placed: &Placed) -> RangeSet<3> {
+fn margins(tree: &Tree<'_>, placed: &Placed) -> RangeSet<MARGINS_MAX> {
     let mut margins = RangeSet::new();
     let initrd = tree.initrd().ok().flatten();
     for range in [Some(placed.image), Some(placed.device_tree), initrd].into_iter().flatten() {

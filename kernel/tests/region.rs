@@ -2,31 +2,12 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use kernel::command_line::Options;
 use kernel::device_tree::{Tree, validate};
 use kernel::memblock::{Memblock, PAGE, Range};
 use kernel::memory_map::{self, MapError, Placed};
 use kernel::reserve::{self, COMPATIBLE, Region, SMALLEST};
-use support::{dtb, options, placed, range};
-
-/// Runs dtc, which `make setup` installs.
-fn dtc(from: &str, to: &str, input: Vec<u8>) -> Vec<u8> {
-    let mut dtc = Command::new("dtc")
-        .args(["-q", "-I", from, "-O", to])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("dtc runs (package device-tree-compiler)");
-    let mut stdin = dtc.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
-    let output = dtc.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success());
-    output.stdout
-}
+use support::{dtb, dtc, merge, options, placed, range};
 
 /// A tree of 2 and 2 cells with 256 MiB at 0x40000000: `header` in front, `nodes` under `/reserved-memory`.
 fn compile(header: &str, nodes: &str) -> Vec<u8> {
@@ -36,13 +17,6 @@ fn compile(header: &str, nodes: &str) -> Vec<u8> {
          reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges; {nodes} }}; }};"
     );
     dtc("dts", "dtb", source.into_bytes())
-}
-
-/// A compiled tree with more source behind its own.
-fn merge(bytes: &[u8], more: &str) -> Vec<u8> {
-    let mut source = dtc("dtb", "dts", bytes.to_vec());
-    source.extend_from_slice(more.as_bytes());
-    dtc("dts", "dtb", source)
 }
 
 /// What a boot finds.
@@ -226,7 +200,7 @@ fn a_region_over_somebody_elses_memory_names_both() {
     );
     let at = |base: u64| format!("reg = <0x0 {base:#x} 0x0 0x100000>;");
     let image = refusal(&ring(&at(0x4010_0000)), "");
-    assert!(image.contains("overlaps the kernel image, 0x40080000-0x4017ffff (1 MiB)"), "{image}");
+    assert!(image.contains("overlaps the kernel image with its stacks, 0x40080000-0x4017ffff (1 MiB)"), "{image}");
     let tree = refusal(&ring(&at(0x4040_f000)), "");
     assert!(tree.contains("overlaps the device tree, 0x40400000-0x4040ffff (64 KiB)"), "{tree}");
     let header = compile(
@@ -379,4 +353,101 @@ fn a_tree_full_of_mistakes_does_not_fill_the_console() {
     assert_eq!(boot(&compile("", &nodes), "").unused.len(), memory_map::MOST_NOTES);
     let nodes: String = (0..100).map(|index| format!("r{index} {{ reg = <0>; }};")).collect();
     assert_eq!(boot(&compile("", &nodes), "").ignored.len(), memory_map::MOST_NOTES);
+}
+
+/// The picture with which a region is refused; with 2 MiB at `avoid` that are no good place either.
+fn picture(bytes: &[u8], placed: &Placed, avoid: u64) -> Option<String> {
+    let (tree, mut memblock) = (validate(bytes).unwrap(), Memblock::new());
+    memory_map::add_static(&mut memblock, &tree, placed, &mut |_| {}).unwrap();
+    let error = reserve::find_region(&tree, &options(""), &mut memblock, placed, &mut |_| {}).unwrap_err();
+    let avoid = [range(avoid, 2 << 20)].into_iter();
+    reserve::Picture::new(&tree, &mut memblock, placed, &error, avoid).map(|picture| picture.to_string())
+}
+
+#[test]
+fn a_refused_region_is_drawn_into_a_picture_of_memory() {
+    let nodes = |reg: &str, more: &str| {
+        compile(
+            "/memreserve/ 0x4e000000 0x1000;",
+            &format!(
+                "ring {{ compatible = \"{COMPATIBLE}\"; reg = <{reg}>; }}; \
+                 firmware@4d000000 {{ reg = <0 0x4d000000 0 0x100000>; no-map; }}; {more}"
+            ),
+        )
+    };
+    // Over the image, which ends in it.
+    assert_eq!(
+        picture(&nodes("0 0x40100000 0 0x800000", ""), &placed(), 0x4060_0000).unwrap(),
+        "memory, and where the region was to be (#):
+   0x40000000 |    512 KiB  free
+   0x40080000 |    512 KiB  the kernel image with its stacks
+   0x40100000 #    512 KiB  the kernel image with its stacks
+   0x40180000 #   2560 KiB  free
+   0x40400000 #     64 KiB  the device tree
+   0x40410000 #   5056 KiB  free
+   0x40900000 |    199 MiB  free
+   0x4d000000 |   1024 KiB  /reserved-memory/firmware@4d000000 (no-map)
+   0x4d100000 |     15 MiB  free
+   0x4e000000 |      4 KiB  a /memreserve/ entry
+   0x4e001000 |     31 MiB  free
+nearest room for 8 MiB: reg = <0x0 0x40800000 0x0 0x800000>;"
+    );
+    // Past the end of memory, from another reservation of the same place.
+    assert_eq!(
+        picture(&nodes("0 0x4fe00000 0 0x400000", ""), &placed(), 0).unwrap().lines().skip(8).collect::<Vec<_>>(),
+        [
+            "   0x4e000000 |      4 KiB  a /memreserve/ entry",
+            "   0x4e001000 |     29 MiB  free",
+            "   0x4fe00000 #   2048 KiB  free",
+            "   0x50000000 #   2048 KiB  no memory",
+            "nearest room for 4 MiB: reg = <0x0 0x4fc00000 0x0 0x400000>;",
+        ]
+    );
+    let same =
+        picture(&nodes("0 0x48000000 0 0x100000", "twin { reg = <0 0x48000000 0 0x100000>; };"), &placed(), 0).unwrap();
+    assert!(same.contains("   0x48000000 #   1024 KiB  /reserved-memory/twin\n"), "{same}");
+    assert!(same.ends_with("reg = <0x0 0x47e00000 0x0 0x100000>;"), "{same}");
+    let big = picture(&nodes("0 0x40100000 0 0xff00000", ""), &placed(), 0).unwrap();
+    assert!(big.ends_with("no room for 255 MiB: make it smaller"), "{big}");
+    // Where it is not about what is where, there is nothing to be drawn.
+    assert_eq!(picture(&nodes("0 0x40100800 0 0x800000", ""), &placed(), 0), None);
+}
+
+#[test]
+fn what_is_advised_can_be_written_with_the_cells_of_the_tree() {
+    let refused = |cells: &str, reg: &str| {
+        let region = format!(
+            "/ {{ reserved-memory {{ {cells} ranges; r {{ compatible = \"{COMPATIBLE}\"; reg = <{reg}>; }}; }}; }};"
+        );
+        picture(&merge(&dtb("trees/banks"), &region), &placed(), 0).unwrap()
+    };
+    let one = refused("#address-cells = <1>; #size-cells = <1>;", "0xfff00000 0x800000");
+    assert!(one.ends_with("nearest room for 8 MiB: reg = <0xfb800000 0x800000>;"), "{one}");
+    let two = refused("#address-cells = <2>; #size-cells = <2>;", "0x3 0xff000000 0x0 0x2000000");
+    assert!(two.ends_with("nearest room for 32 MiB: reg = <0x4 0x200000 0x0 0x2000000>;"), "{two}");
+    assert!(two.contains("0x3ff000000 #     16 MiB  no memory\n"), "{two}");
+}
+
+#[test]
+fn the_raspberry_pi_5s_malformed_ramoops_is_told_and_does_no_harm() {
+    // Its overlay gave 12 bytes, which are an entry with one size cell and none with two.
+    let ramoops =
+        "ramoops@b000000 { compatible = \"ramoops\"; reg = <0x0 0xb000000 0x10000>; record-size = <0x4000>; };";
+    let tree = |size_cells: u32, size: &str| {
+        let ring =
+            format!("persistent-ring@c000000 {{ compatible = \"{COMPATIBLE}\"; reg = <0x0 0xc000000 {size}>; }};");
+        let cells = format!("#size-cells = <{size_cells}>;");
+        merge(
+            &dtb("bcm2712-rpi-5-b"),
+            &format!("/ {{ reserved-memory {{ {cells} /delete-node/ atf@0; {ramoops} {ring} }}; }};"),
+        )
+    };
+    let two = boot(&tree(2, "0x0 0x800000"), "");
+    assert_eq!(two.region.unwrap().0, range(0xc00_0000, 8 << 20));
+    let told = two.ignored.iter().find(|told| told.contains("ramoops@b000000")).unwrap();
+    assert!(told.contains("reg is 12 bytes, but with #address-cells = 2 and #size-cells = 2"), "{told}");
+    let one = boot(&tree(1, "0x800000"), "");
+    assert_eq!(one.region.unwrap().0, range(0xc00_0000, 8 << 20));
+    assert!(one.memblock.is_reserved(range(0xb00_0000, 0x1_0000)), "with one it is right, and honoured");
+    assert!(!one.ignored.iter().any(|told| told.contains("ramoops")), "{:?}", one.ignored);
 }

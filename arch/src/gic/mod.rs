@@ -7,6 +7,7 @@
 use core::fmt;
 use core::ops::Range;
 
+pub mod bcm2836;
 pub mod v2;
 pub mod v3;
 
@@ -99,6 +100,8 @@ pub enum Class {
     Fiq,
     /// As IRQ with superpriority (FEAT_GICv3_NMI): through while PSTATE.I is set.
     Superpriority,
+    /// As IRQ, the only one that is enabled, for an EL2 that takes it whatever is masked below.
+    Hypervisor,
     /// Everything else: as IRQ.
     Ordinary,
 }
@@ -108,10 +111,21 @@ impl Class {
     #[must_use]
     pub const fn priority(self) -> u8 {
         match self {
-            Class::Nmi | Class::Fiq | Class::Superpriority => PRIORITY_NMI,
+            Class::Nmi | Class::Fiq | Class::Superpriority | Class::Hypervisor => PRIORITY_NMI,
             Class::Ordinary => PRIORITY_ORDINARY,
         }
     }
+}
+
+/// Where a core acknowledges and ends interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// System registers.
+    SystemRegisters,
+    /// Registers at this address, laid out as GICv2's CPU interface.
+    Memory(usize),
+    /// Nowhere: an interrupt stays until its source is quiet.
+    None,
 }
 
 /// What the controller lets this exception level see.
@@ -236,8 +250,8 @@ pub trait Gic: Sync {
     /// Nothing here sends any: not 0 means that somebody else did.
     fn pending_sgis(&self, core: usize) -> Option<u16>;
 
-    /// Where the registers of a core's CPU interface are; 0 where they are system registers.
-    fn interface_address(&self) -> usize;
+    /// Where a core acknowledges and ends interrupts.
+    fn interface(&self) -> Interface;
 
     /// How a critical section masks ordinary interrupts if the tick is one of high priority.
     fn masking(&self) -> crate::irq::Masking;

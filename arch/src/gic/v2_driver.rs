@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use tock_registers::interfaces::{Readable, Writeable};
 
-use super::super::{Class, Gic, GicError, IntId, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security};
+use super::super::{
+    Class, Gic, GicError, IntId, Interface, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security,
+};
 use super::layout::{CpuInterface, Distributor, GICC_CTLR, GICD_CTLR};
 use super::{V2Regions, interrupt_count, is_v2, own_target, sgis};
 use crate::core_local::this;
@@ -41,7 +43,7 @@ impl GicV2 {
         unsafe { &*ptr::with_exposed_provenance(self.regions.distributor.start) }
     }
 
-    fn interface(&self) -> &CpuInterface {
+    fn cpu_interface(&self) -> &CpuInterface {
         // SAFETY: `new` was given a mapped CPU interface of at least this size.
         unsafe { &*ptr::with_exposed_provenance(self.regions.interface.start) }
     }
@@ -57,7 +59,7 @@ impl GicV2 {
 
     /// Turns this core's interface on: with FIQ for group 0, or all as IRQ.
     fn control(&self, fiq: bool) -> Result<(), GicError> {
-        let interface = self.interface();
+        let interface = self.cpu_interface();
         let kept = GICC_CTLR::BYPASS.val(interface.ctlr.read(GICC_CTLR::BYPASS)) + GICC_CTLR::GRP0::SET;
         // Shared interrupts stay in group 1 where an FIQ was tried and given up.
         let groups = match self.security() {
@@ -116,7 +118,7 @@ impl Gic for GicV2 {
     }
 
     fn init_core(&self) -> Result<(), GicError> {
-        let (distributor, interface) = (self.distributor(), self.interface());
+        let (distributor, interface) = (self.distributor(), self.cpu_interface());
         distributor.icenabler[0].set(ALL);
         distributor.icpendr[0].set(ALL);
         // That one does not reach software-generated interrupts, and whoever ran before may have sent some.
@@ -145,7 +147,7 @@ impl Gic for GicV2 {
         let (block, bit) = self.place(id)?;
         let number = id.number() as usize;
         match class {
-            Class::Nmi | Class::Ordinary => {}
+            Class::Nmi | Class::Hypervisor | Class::Ordinary => {}
             Class::Fiq => self.make_fiq(id, bit)?,
             Class::Superpriority => return Err(GicError::NotOffered("FEAT_NMI: only a GICv3 can have it")),
         }
@@ -177,12 +179,12 @@ impl Gic for GicV2 {
 
     #[inline]
     fn acknowledge(&self, _: Line) -> Option<IntId> {
-        IntId::from_number(self.interface().iar.get() & INTID)
+        IntId::from_number(self.cpu_interface().iar.get() & INTID)
     }
 
     #[inline]
     fn end(&self, _: Line, id: IntId) {
-        self.interface().eoir.set(id.number());
+        self.cpu_interface().eoir.set(id.number());
     }
 
     fn security(&self) -> Security {
@@ -196,8 +198,8 @@ impl Gic for GicV2 {
         (core == this().index()).then(|| sgis(pending, distributor.isactiver[0].get()))
     }
 
-    fn interface_address(&self) -> usize {
-        self.regions.interface.start
+    fn interface(&self) -> Interface {
+        Interface::Memory(self.regions.interface.start)
     }
 
     fn masking(&self) -> Masking {

@@ -117,7 +117,7 @@ fn set_up_covers_the_interrupts_that_there_are_and_no_others() {
     }
     assert_eq!(interface.get(CTLR), ALL_AS_IRQ);
     assert_eq!(interface.get(PMR), u32::from(MASK_ORDINARY));
-    assert_eq!(gic.interface_address(), interface.range().start);
+    assert_eq!(Gic::interface(&gic), Interface::Memory(interface.range().start));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use tock_registers::interfaces::{ReadWriteable, Readable, Writeable};
 
-use super::super::{Class, Gic, GicError, IntId, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security};
+use super::super::{
+    Class, Gic, GicError, IntId, Interface, Line, MASK_NOTHING, MASK_ORDINARY, PRIORITY_ORDINARY, Security,
+};
 use super::layout::{Distributor, GICD_CTLR, GICD_TYPER, GICR_CTLR, GICR_TYPER, GICR_WAKER, Redistributor};
 use super::{SGI_BITS, V3Regions, find_redistributor, interrupt_count, is_v3, route, typer_affinity};
 use crate::core_local::this;
@@ -57,7 +59,7 @@ impl GicV3 {
     /// Makes a private interrupt what its class asks for beside its priority.
     fn classify(&self, id: IntId, class: Class, bit: u32) -> Result<(), GicError> {
         match class {
-            Class::Ordinary | Class::Nmi => {}
+            Class::Ordinary | Class::Hypervisor | Class::Nmi => {}
             _ if !id.is_private() => return Err(GicError::NotOffered("a shared interrupt can only be an IRQ")),
             Class::Fiq => {
                 if self.security() == Security::NonSecure {
@@ -291,8 +293,8 @@ impl Gic for GicV3 {
         Some((bits & SGI_BITS) as u16)
     }
 
-    fn interface_address(&self) -> usize {
-        0
+    fn interface(&self) -> Interface {
+        Interface::SystemRegisters
     }
 
     fn masking(&self) -> Masking {

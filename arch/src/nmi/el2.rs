@@ -35,7 +35,7 @@ use super::{Line, StopMeans, Ticking, Ticks, Unavailable};
 use crate::core_local::{CoreLocal, MAX_CORES, this};
 use crate::exceptions::vectors::exception_vectors;
 use crate::exceptions::{Frame, Hooks, unexpected};
-use crate::gic::{Class, Gic};
+use crate::gic::{Class, Gic, Interface};
 use crate::irq::{Gate, Masking};
 
 pub(crate) mod vectors;
@@ -75,7 +75,7 @@ struct Block {
     core: u64,
     /// VBAR_EL1 as it must be.
     vectors: u64,
-    /// Address of the CPU interface's registers; 0 where they are system registers.
+    /// Address of the CPU interface's registers; 0 where they are system registers, [`NO_INTERFACE`] where there are none.
     interface: u64,
     /// Number of the interrupt of EL2's timer.
     intid: u32,
@@ -88,6 +88,9 @@ struct Block {
     beats: u64,
     reserved2: [u64; 4],
 }
+
+/// An address that no registers have: its lowest bit tells.
+const NO_INTERFACE: u64 = 1;
 
 const _: () = assert!(size_of::<Block>() == 128 && offset_of!(Block, beats) == 88);
 const _: () = assert!(offset_of!(Block, unanswered) == offset_of!(Block, patience) + 4, "read as a pair");
@@ -150,7 +153,7 @@ impl StopMeans for OwnEl2 {
         }
         let timer = self.ticks.hypervisor.ok_or(Unavailable::Missing("timer of EL2 in the device tree"))?;
         self.gic.init_core()?;
-        Ok(self.gic.enable(timer, Class::Nmi)?)
+        Ok(self.gic.enable(timer, Class::Hypervisor)?)
     }
 
     fn start_ticks(&self, ticking: Ticking) {
@@ -163,7 +166,11 @@ impl StopMeans for OwnEl2 {
             stop_word: (&raw const super::STOP_WORD).addr() as u64,
             core: core::ptr::from_ref::<CoreLocal>(core).addr() as u64,
             vectors: exception_vectors as *const () as u64,
-            interface: self.gic.interface_address() as u64,
+            interface: match self.gic.interface() {
+                Interface::SystemRegisters => 0,
+                Interface::Memory(address) => address as u64,
+                Interface::None => NO_INTERFACE,
+            },
             intid: timer.number(),
             patience: ticking.patience,
             unanswered: 0,

@@ -193,7 +193,7 @@ mod machine {
 mod tests {
     use super::*;
     use crate::exceptions::Fatal;
-    use crate::gic::{GicError, IntId, Security};
+    use crate::gic::{GicError, IntId, Interface, Security};
     use std::boxed::Box;
     use std::sync::Mutex;
     use std::vec::Vec;
@@ -260,8 +260,8 @@ mod tests {
         fn pending_sgis(&self, _: usize) -> Option<u16> {
             Some(0)
         }
-        fn interface_address(&self) -> usize {
-            0
+        fn interface(&self) -> Interface {
+            Interface::SystemRegisters
         }
         fn masking(&self) -> Masking {
             Masking::PriorityMaskV3

@@ -7,7 +7,7 @@
 use tock_registers::register_bitfields;
 
 use super::Watchdog;
-use super::registers::Registers;
+use crate::registers::Registers;
 
 register_bitfields! {u32,
     RSTC [
@@ -91,8 +91,8 @@ impl<R: Registers + Sync> Watchdog for Bcm2835<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registers::fake::Fake;
     use super::*;
+    use crate::registers::fake::Fake;
 
     #[test]
     fn it_is_armed_with_the_time_first_and_other_bits_kept() {

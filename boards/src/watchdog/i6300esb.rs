@@ -8,7 +8,7 @@ use core::ops::Range;
 use tock_registers::register_bitfields;
 
 use super::Watchdog;
-use super::registers::Registers;
+use crate::registers::Registers;
 
 register_bitfields! {u32,
     /// PCI command.
@@ -118,8 +118,8 @@ impl<R: Registers + Sync> Watchdog for I6300Esb<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registers::fake::Fake;
     use super::*;
+    use crate::registers::fake::Fake;
 
     #[test]
     fn it_is_armed_with_half_the_time_in_each_round_and_each_write_announced() {

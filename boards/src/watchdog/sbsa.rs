@@ -4,7 +4,7 @@
 use tock_registers::register_bitfields;
 
 use super::Watchdog;
-use super::registers::Registers;
+use crate::registers::Registers;
 
 register_bitfields! {u32,
     WCS [
@@ -66,8 +66,8 @@ impl<R: Registers + Sync> Watchdog for Sbsa<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registers::fake::Fake;
     use super::*;
+    use crate::registers::fake::Fake;
 
     #[test]
     fn it_is_armed_with_half_the_time_in_counts_of_the_system_counter() {

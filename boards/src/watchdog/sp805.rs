@@ -4,7 +4,7 @@
 use tock_registers::register_bitfields;
 
 use super::Watchdog;
-use super::registers::Registers;
+use crate::registers::Registers;
 
 register_bitfields! {u32,
     CONTROL [
@@ -82,8 +82,8 @@ impl<R: Registers + Sync> Watchdog for Sp805<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registers::fake::Fake;
     use super::*;
+    use crate::registers::fake::Fake;
 
     #[test]
     fn it_is_armed_between_two_turns_of_its_lock_with_half_the_time() {

@@ -48,7 +48,7 @@ pub(crate) struct Boot {
     #[arg(long)]
     secure: bool,
 
-    /// Size of RAM [default: 512M on virt, 2G on raspi4b]
+    /// Size of RAM [default: 512M on virt, 2G on raspi4b, 1G on raspi3b]
     #[arg(long, value_parser = qemu::parse_size)]
     memory: Option<u64>,
 
@@ -72,7 +72,7 @@ pub(crate) struct Boot {
     #[arg(long, value_name = "DTSO", conflicts_with_all = ["region", "no_region"])]
     overlay: Option<PathBuf>,
 
-    /// The region, at another place [default: 0x50000000:8M on virt, 0xb000000:8M on raspi4b]
+    /// The region, at another place [default: 0x50000000:8M on virt, 0xb000000:8M on raspi4b and raspi3b]
     #[arg(long, value_name = "BASE:SIZE", value_parser = parse_region, conflicts_with = "no_region")]
     region: Option<(u64, u64)>,
 
@@ -109,6 +109,7 @@ pub(crate) struct Boot {
 enum BoardName {
     Virt,
     Raspi4b,
+    Raspi3b,
 }
 
 impl Boot {
@@ -131,6 +132,7 @@ impl Boot {
         let board = match self.board {
             BoardName::Virt => Board::Virt,
             BoardName::Raspi4b => Board::Raspi4b,
+            BoardName::Raspi3b => Board::Raspi3b,
         };
         let mut machine =
             Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append).serial(&self.serial);
@@ -194,7 +196,7 @@ impl Boot {
 }
 
 /// Reads `0x50000000:8M`.
-fn parse_region(text: &str) -> Result<(u64, u64)> {
+pub(crate) fn parse_region(text: &str) -> Result<(u64, u64)> {
     let (base, size) = text.split_once(':').context("it is not BASE:SIZE, such as 0x50000000:8M")?;
     let digits = base.strip_prefix("0x").context("BASE begins with 0x")?;
     let base = u64::from_str_radix(digits, 16).context("BASE is not a hexadecimal number")?;

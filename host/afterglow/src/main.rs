@@ -1,11 +1,14 @@
 //! The `afterglow` command: what a user does on the host. One sub-command is one file.
 
+mod board_matrix;
 mod boot;
 mod capture;
 mod completions;
 mod crash_loop;
 mod decode;
 mod extract;
+mod flash;
+mod image;
 mod inputs;
 mod mutants;
 mod push;
@@ -39,7 +42,10 @@ enum Command {
     Completions(completions::Completions),
     Decode(decode::Decode),
     Extract(extract::Extract),
+    Flash(flash::Flash),
+    Image(image::Image),
     Loop(Box<crash_loop::Loop>),
+    Matrix(board_matrix::BoardMatrix),
     Mutants(mutants::Mutants),
     Push(push::Push),
     Report(report::Report),
@@ -64,7 +70,10 @@ fn main() -> ExitCode {
         Command::Completions(completions) => completions.run(Cli::command()),
         Command::Decode(decode) => decode.run(),
         Command::Extract(extract) => extract.run(),
+        Command::Flash(flash) => flash.run(),
+        Command::Image(image) => image.run(),
         Command::Loop(crash_loop) => crash_loop.run(),
+        Command::Matrix(matrix) => matrix.run(),
         Command::Mutants(mutants) => mutants.run(),
         Command::Push(push) => push.run(),
         Command::Report(report) => report.run(),

@@ -107,12 +107,12 @@ fn names() -> String {
 }
 
 /// What a run says against itself holds a guest's console: only text goes on.
-fn shown(error: &anyhow::Error) -> String {
+pub(crate) fn shown(error: &anyhow::Error) -> String {
     Filter::default().pass(format!("{error:#}").as_bytes())
 }
 
 /// Where somebody looks.
-fn progress(what: &str, done: usize, of: usize) {
+pub(crate) fn progress(what: &str, done: usize, of: usize) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{what}: {done} of {of}{}", if done == of { "\n" } else { "" });
     }

@@ -138,7 +138,7 @@ impl Lane {
     fn region(kind: &Kind) -> (u64, u64) {
         match kind.board() {
             Board::Virt => (0x4600_0000, REGION_SIZE),
-            Board::Raspi4b => (0x0b00_0000, REGION_SIZE),
+            Board::Raspi4b | Board::Raspi3b => (0x0b00_0000, REGION_SIZE),
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::lane::{End, Lane};
 use crate::name;
 use anyhow::{Context, Result, ensure};
-use qemu::stop_matrix::{Kind, MACHINES};
+use qemu::stop_matrix::{Kind, MACHINES, Means};
 use ring::policy::CleanAt;
 
 /// Words of `stop=`.
@@ -107,7 +107,7 @@ pub fn lanes(wishes: &Wishes) -> Result<Vec<Lane>> {
         for stop in
             stops.iter().filter(|stop| **stop == "auto" || kind.means.iter().any(|means| means.word() == **stop))
         {
-            for end in &ends {
+            for end in ends.iter().filter(|end| can_end(kind, stop, end)) {
                 for clean in &cleans {
                     for others in &others {
                         lanes.extend(wishes.evicts.iter().map(|evict| Lane {
@@ -126,9 +126,15 @@ pub fn lanes(wishes: &Wishes) -> Result<Vec<Lane>> {
             }
         }
     }
-    ensure!(!lanes.is_empty(), "no machine has this means of stop");
+    ensure!(!lanes.is_empty(), "no machine has this means of stop, or can end so with it");
     share(&mut lanes, wishes);
     Ok(lanes)
+}
+
+/// Whether such a machine can end so: own EL2 stops cores without a handler at EL1, so that nobody can die in one.
+fn can_end(kind: &Kind, stop: &str, end: &End) -> bool {
+    let is_el2 = stop == "el2" || stop == "auto" && kind.means.first() == Some(&Means::El2);
+    !(is_el2 && matches!(end, End::Die("panic-in-nmi" | "overflow-nmi")))
 }
 
 /// Crashes and seeds: the first lanes get what cannot be divided.
@@ -217,6 +223,26 @@ mod tests {
                 && lanes.iter().any(|l| l.machine == "raspi4b")
         );
         assert!(super::lanes(&Wishes { stops, ..wishes() }).unwrap_err().to_string().contains("means of stop"));
+    }
+
+    #[test]
+    fn nobody_dies_in_a_handler_that_own_el2_does_not_have() {
+        let all = |machine: &str| Wishes {
+            machines: vec![machine.into()],
+            stops: vec!["auto".into(), "el2".into(), "fiq".into()],
+            ends: vec!["panic-in-nmi".into(), "panic-in-irq".into()],
+            ..wishes()
+        };
+        let stops_of = |machine, word: &str| {
+            let lanes = lanes(&all(machine)).unwrap();
+            let mut stops: Vec<_> =
+                lanes.iter().filter(|lane| lane.end == word.parse().unwrap()).map(|lane| lane.stop).collect();
+            stops.dedup();
+            stops
+        };
+        assert_eq!(stops_of("raspi3b", "panic-in-nmi"), ["fiq"]);
+        assert_eq!(stops_of("raspi3b", "panic-in-irq"), ["auto", "el2", "fiq"]);
+        assert_eq!(stops_of("GICv3, cortex-a76", "panic-in-nmi"), ["auto", "fiq"]);
     }
 
     #[test]

@@ -22,33 +22,27 @@ const inflate = async (bytes) => {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 };
 
-// Times in nanoseconds since the trace's start: exact, since 2^53 ns are 104 days.
-const readTimes = (bytes, count) => {
-  const times = new Float64Array(count);
-  let at = 0, now = 0;
-  for (let i = 0; i < count; i++) {
-    let value = 0, scale = 1, byte;
-    do {
-      byte = bytes[at++];
-      value += (byte & 0x7f) * scale;
-      scale *= 128;
-    } while (byte & 0x80);
-    now += value % 2 ? -(value + 1) / 2 : value / 2;
-    times[i] = now;
+// Reads zigzag LEB128 sums: each value is the one before plus what stands there. Exact up to 2^53.
+class Sums {
+  constructor(bytes) { Object.assign(this, { bytes, at: 0 }); }
+  read(count, into = new Float64Array(count)) {
+    const { bytes } = this;
+    let { at } = this, now = 0;
+    for (let i = 0; i < count; i++) {
+      let byte = bytes[at++], value = byte & 0x7f;
+      for (let scale = 128; byte & 0x80; scale *= 128) {
+        byte = bytes[at++];
+        value += (byte & 0x7f) * scale;
+      }
+      now += value % 2 ? -(value + 1) / 2 : value / 2;
+      into[i] = now;
+    }
+    this.at = at;
+    return into;
   }
-  return times;
-};
+}
 
-// Where each line of the texts begins; one more for the end.
-const lineStarts = (bytes, count) => {
-  const starts = new Uint32Array(count + 1);
-  for (let i = 0, at = 0; i < count; i++) {
-    at = bytes.indexOf(10, at) + 1;
-    starts[i + 1] = at;
-  }
-  return starts;
-};
-
+// A trace: times in nanoseconds since its start (2^53 of them are 104 days), the rest as told.
 const load = async (number) => {
   const about = JSON.parse(byId(`about${number}`).textContent);
   const element = byId(`columns${number}`);
@@ -57,43 +51,37 @@ const load = async (number) => {
   const n = about.count;
   let at = 0;
   const take = (size) => all.slice(at, (at += size));
-  const times = readTimes(take(about.times), n);
+  const times = new Sums(take(about.times)).read(n);
   const cores = new Uint16Array(take(2 * n).buffer);
-  const kinds = new Uint16Array(take(2 * n).buffer);
-  const contexts = take(n);
-  const pids = new Int32Array(take(4 * n).buffer);
-  const textBytes = all.subarray(at);
-  const starts = lineStarts(textBytes, n);
-  const text = new TextDecoder("latin1").decode(textBytes);
-
-  // Of each core: its items, and times that never go back, for searching.
-  const counts = new Uint32Array(about.cores);
-  for (let i = 0; i < n; i++) counts[cores[i]]++;
-  const lanes = Array.from(counts, (count) => ({ items: new Uint32Array(count), times: new Float64Array(count), losses: [] }));
-  const filled = new Uint32Array(about.cores);
-  for (let i = 0; i < n; i++) {
-    const lane = lanes[cores[i]], place = filled[cores[i]]++;
-    lane.items[place] = i;
-    lane.times[place] = place ? Math.max(times[i], lane.times[place - 1]) : times[i];
-    if (about.kinds[kinds[i]].loss) lane.losses.push(place);
-  }
+  const shapes = new Uint16Array(take(2 * n).buffer);
+  const contexts = take(n), pids = new Int32Array(take(4 * n).buffer);
+  const texts = new Texts(about, shapes, take(about.numbers), all.subarray(at));
+  const kinds = new Uint16Array(n), kindOf = Uint16Array.from(about.shapes, ([kind]) => kind);
   const perKind = new Uint32Array(about.kinds.length);
-  for (let i = 0; i < n; i++) perKind[kinds[i]]++;
-  const base = BigInt(about.start);
-  const since = (mark) => ({ ...mark, at: Number(BigInt(mark.time) - base) });
-  const stops = about.stops.map(since), panic = about.panic && since(about.panic);
-  let last = n ? times[n - 1] : 0;
-  for (const mark of [...stops, ...(panic ? [panic] : [])]) last = Math.max(last, mark.at);
-  return {
-    about, n, times, cores, kinds, contexts, pids, text, starts, lanes, perKind, stops, panic, base, last,
-    lineOf: (i) => text.slice(starts[i], starts[i + 1] - 1),
-    // Seconds with nine places, exact.
-    clock: (ns) => {
-      const t = base + BigInt(Math.round(ns));
-      return `${t / 1000000000n}.${String(t % 1000000000n).padStart(9, "0")}`;
-    },
+  for (let i = 0; i < n; i++) perKind[(kinds[i] = kindOf[shapes[i]])]++;
+
+  const base = BigInt(about.start), since = (mark) => mark && { ...mark, at: Number(BigInt(mark.time) - base) };
+  const stops = about.stops.map(since), panic = since(about.panic);
+  const data = { about, n, times, cores, kinds, contexts, pids, texts, perKind, stops, panic, base };
+  data.slots = slotsOf(about.kinds, perKind);
+  data.lanes = lanesOf(data);
+  // From the first to the last moment of which anything is told.
+  const moments = stops.filter((stop) => stop && stands(stop)).concat(panic ?? []).map((mark) => mark.at);
+  data.first = Math.min(...data.lanes.map((lane) => lane.times[0] ?? Infinity), ...moments, n ? Infinity : 0);
+  data.last = Math.max(...data.lanes.map((lane) => lane.times[lane.times.length - 1] ?? -Infinity), ...moments, data.first);
+  // Where each item stands in its lane.
+  data.places = new Uint32Array(n);
+  for (const { items } of data.lanes) for (let place = 0; place < items.length; place++) data.places[items[place]] = place;
+  // Seconds with nine places, exact.
+  data.clock = (ns) => {
+    const t = base + BigInt(Math.round(ns)), size = t < 0n ? -t : t;
+    return `${t < 0n ? "-" : ""}${size / 1000000000n}.${String(size % 1000000000n).padStart(9, "0")}`;
   };
+  return data;
 };
+
+// Whether a core's stop has a time of its own; of one that did not answer it is how long it was waited for.
+const stands = ({ outcome }) => outcome === "stopped" || outcome === "panicked";
 
 // The first place in sorted values that is not below a value.
 const lowerBound = (values, value, from = 0, to = values.length) => {
@@ -104,10 +92,13 @@ const lowerBound = (values, value, from = 0, to = values.length) => {
   return from;
 };
 
-// Okabe and Ito's colours: told apart by everybody, readable on light and dark.
-const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#b8a000", "#8c6bb1", "#7f7f7f"];
-const LOSS_COLOURS = { stale: "#d55e00", flipped: "#d55e00", page: "#d55e00", unfinished: "#b8860b", missed: "#7a5195" };
-const colourOf = (about, kind) => {
-  const { loss } = about.kinds[kind];
-  return loss ? LOSS_COLOURS[loss] : PALETTE[kind % PALETTE.length];
+const grouped = (number) => number.toLocaleString("en");
+
+// A span of time, with its sign if it is a difference.
+const duration = (ns, sign = "") => {
+  const size = Math.abs(ns), mark = ns < 0 ? "-" : sign;
+  if (size < 1e3) return `${mark}${Math.round(size)} ns`;
+  if (size < 1e6) return `${mark}${(size / 1e3).toFixed(3)} us`;
+  if (size < 1e9) return `${mark}${(size / 1e6).toFixed(3)} ms`;
+  return `${mark}${(size / 1e9).toFixed(6)} s`;
 };

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! Trace ─► summary (HTML, readable without scripts and on paper)
-//!       └► columns (times, cores, kinds, texts; deflated, base64) ─► assets/*.js: time line and list
+//!       └► columns (times, cores, what is said; deflated, base64) ─► assets/*.js: time line and list
 //! ```
 //!
 //! Nothing that a region says becomes markup: texts are escaped here, and inserted as text there. A content security policy
 //! lets no script run but the page's own, by its hash, and lets nothing be fetched.
 
+mod accounts;
 mod columns;
 mod html;
+mod shapes;
 mod summary;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,7 +24,11 @@ const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = concat!(
     "\"use strict\";(() => {\n",
     include_str!("../assets/data.js"),
+    include_str!("../assets/texts.js"),
+    include_str!("../assets/lanes.js"),
     include_str!("../assets/timeline.js"),
+    include_str!("../assets/paint.js"),
+    include_str!("../assets/input.js"),
     include_str!("../assets/list.js"),
     include_str!("../assets/main.js"),
     "})();\n"
@@ -64,11 +70,11 @@ pub fn write(
     }
     writeln!(out, "</header>")?;
     if traces.len() > 1 {
-        writeln!(out, "<nav aria-label=\"boots\">")?;
+        writeln!(out, "<nav aria-label=\"boots\"><ol>")?;
         for (number, trace) in traces.iter().enumerate() {
-            writeln!(out, "<a href=\"#trace{number}\">{}</a>", Text(&trace.about().title))?;
+            writeln!(out, "<li><a href=\"#trace{number}\">{}</a></li>", Text(&trace.about().title))?;
         }
-        writeln!(out, "</nav>")?;
+        writeln!(out, "</ol></nav>")?;
     }
     for (number, trace) in traces.iter().enumerate() {
         writeln!(out, "<article id=\"trace{number}\">")?;

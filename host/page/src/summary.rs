@@ -1,10 +1,10 @@
 //! What happened, as HTML that needs no script.
 
 use crate::Symbols;
+use crate::accounts;
 use crate::html::Text;
-use ring::writer::Refused;
 use std::io::{self, Write};
-use trace::{About, End, Origin, Panic, Trace};
+use trace::{About, End, Origin, Panic, Registers, Trace};
 
 pub(crate) fn write(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
     let about = trace.about();
@@ -22,7 +22,7 @@ pub(crate) fn write(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write
         self::panic(trace, panic, symbols, out)?;
     }
     stops(trace, symbols, out)?;
-    accounts(trace, out)
+    accounts::write(trace, out)
 }
 
 fn facts(about: &About, out: &mut dyn Write) -> io::Result<()> {
@@ -53,39 +53,53 @@ fn facts(about: &About, out: &mut dyn Write) -> io::Result<()> {
 fn panic(trace: &dyn Trace, panic: &Panic, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<section class=\"panic\"><p class=\"message\">{}</p>", Text(&panic.message))?;
     if !panic.location.is_empty() {
-        writeln!(out, "<p class=\"place\">at {}</p>", Text(&panic.location))?;
+        writeln!(out, "<p>at {}</p>", Text(&panic.location))?;
     }
     for line in &panic.explained {
-        writeln!(out, "<p class=\"place\">{}</p>", Text(line))?;
+        writeln!(out, "<p class=\"faint\">{}</p>", Text(line))?;
+    }
+    if let Some(registers) = &panic.registers {
+        self::registers(registers, out)?;
     }
     if !panic.backtrace.is_empty() {
-        writeln!(out, "<ol class=\"backtrace\">")?;
+        writeln!(out, "<h2>Backtrace</h2>\n<ol class=\"backtrace\">")?;
         for (depth, pc) in panic.backtrace.iter().enumerate() {
             // The first is where it stood; to the others calls would have returned.
-            let words = symbols(trace, *pc, depth > 0).unwrap_or_default();
-            writeln!(out, "<li><code>{pc:#018x}</code> {}</li>", Text(words))?;
+            writeln!(out, "<li>{}</li>", place(*pc, &|address| symbols(trace, address, depth > 0)))?;
         }
         writeln!(out, "</ol>")?;
     }
-    if let Some(registers) = &panic.registers {
-        writeln!(out, "<details><summary>registers</summary><pre>")?;
-        let names = (0..31).map(|i| format!("x{i}")).chain(["sp", "pc", "pstate", "esr"].map(String::from));
-        for (i, (name, value)) in names.zip(registers.iter()).enumerate() {
-            write!(out, "{name:>6} {value:016x}{}", if i % 4 == 3 { "\n" } else { "" })?;
-        }
-        writeln!(out, "</pre></details>")?;
+    if !panic.nested.is_empty() {
+        writeln!(out, "<h2>Panics in the panic path</h2>")?;
     }
     for nested in &panic.nested {
-        writeln!(
-            out,
-            "<p class=\"remark\">then core {} {}: {} {}</p>",
-            nested.core,
-            Text(&nested.step),
-            Text(&nested.message),
-            Text(&nested.location)
-        )?;
+        let step = if nested.step.is_empty() { String::new() } else { format!(", {}", nested.step) };
+        let at = if nested.location.is_empty() { String::new() } else { format!(" at {}", nested.location) };
+        writeln!(out, "<p>core {}{}: {}{}</p>", nested.core, Text(step), Text(&nested.message), Text(at))?;
+        if nested.pc != 0 {
+            writeln!(
+                out,
+                "<ol class=\"backtrace\"><li>{}</li></ol>",
+                place(nested.pc, &|address| symbols(trace, address, false))
+            )?;
+        }
     }
     writeln!(out, "</section>")
+}
+
+fn registers(registers: &Registers, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<details class=\"registers\"><summary>Registers</summary><pre>")?;
+    let names = (0..31).map(|i| format!("x{i}")).chain(["sp", "pc", "pstate", "esr"].map(String::from));
+    for (i, (name, value)) in names.zip(registers.iter()).enumerate() {
+        write!(out, "{name:>7} {value:016x}{}", if i % 4 == 3 { "\n" } else { "" })?;
+    }
+    writeln!(out, "</pre></details>")
+}
+
+/// An address, and what it is called.
+fn place(address: u64, words: &dyn Fn(u64) -> Option<String>) -> String {
+    let words = words(address).unwrap_or_default();
+    format!("<code>{address:#018x}</code> <span>{}</span>", Text(words))
 }
 
 fn stops(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -93,82 +107,34 @@ fn stops(trace: &dyn Trace, symbols: Symbols<'_>, out: &mut dyn Write) -> io::Re
     if about.cores.iter().all(|core| core.stop.is_none()) {
         return Ok(());
     }
-    writeln!(out, "<h2>How each core came to stand still</h2>\n<table class=\"stops\">")?;
-    writeln!(out, "<tr><th>core<th>outcome<th>at<th>after the panic<th>by<th>where it stood</tr>")?;
+    writeln!(out, "<h2>How each core came to stand still</h2>\n<div class=\"wide\"><table>")?;
+    writeln!(out, "<tr><th>core<th class=\"text\">outcome<th>at<th>after the panic<th class=\"text\">by")?;
+    writeln!(out, "<th class=\"text\">where it stood<th class=\"text\">to return to</tr>")?;
     for (core, stop) in about.cores.iter().enumerate().filter_map(|(core, about)| Some((core, about.stop.as_ref()?))) {
-        let class = if stop.outcome == "no answer" { " class=\"bad\"" } else { "" };
-        let after = about.panic.as_ref().and_then(|panic| stop.time_ns.checked_sub(panic.time_ns));
-        let after =
-            after.filter(|_| stop.outcome == "stopped").map(|ns| format!("+{} us", ns / 1000)).unwrap_or_default();
-        let place = if stop.pc == 0 {
-            String::new()
-        } else {
-            format!("{:#x} {}", stop.pc, symbols(trace, stop.pc, false).unwrap_or_default())
+        let has_time = matches!(stop.outcome, "stopped" | "panicked");
+        let at = if has_time { seconds(stop.time_ns) } else { String::new() };
+        let after = about.panic.as_ref().filter(|_| stop.outcome == "stopped").map(|panic| {
+            let ns = i128::from(stop.time_ns) - i128::from(panic.time_ns);
+            format!("{}{}.{:03} us", if ns < 0 { "-" } else { "+" }, ns.abs() / 1000, ns.abs() % 1000)
+        });
+        let at_address = |address, is_call| match address {
+            0 => String::new(),
+            _ => place(address, &|address| symbols(trace, address, is_call)),
         };
         writeln!(
             out,
-            "<tr title=\"{}\"><td>{core}<td{class}>{}<td>{}<td>{after}<td>{}<td>{}</tr>",
+            "<tr title=\"{}\"><td>{core}<td class=\"text{}\">{}<td>{at}<td>{}<td class=\"text\">{}\
+             <td class=\"text long\">{}<td class=\"text long\">{}</tr>",
             Text(&stop.words),
-            stop.outcome,
-            seconds(stop.time_ns),
-            stop.means.unwrap_or(""),
-            Text(place)
+            if stop.outcome == "no answer" { " bad" } else { "" },
+            Text(stop.outcome),
+            after.unwrap_or_default(),
+            Text(stop.means.unwrap_or("")),
+            at_address(stop.pc, false),
+            at_address(stop.lr, true)
         )?;
     }
-    writeln!(out, "</table>")
-}
-
-fn accounts(trace: &dyn Trace, out: &mut dyn Write) -> io::Result<()> {
-    let cores = 0..trace.about().cores.len() as u32;
-    writeln!(out, "<h2>What became of every event</h2>\n<table class=\"accounts\">")?;
-    if cores.clone().all(|core| trace.counts(core).account.is_none()) {
-        writeln!(out, "<tr><th>core<th>events<th>bytes<th>first<th>last<th>losses</tr>")?;
-        for core in cores {
-            let counts = trace.counts(core);
-            let (first, last) = counts.times.unwrap_or_default();
-            writeln!(
-                out,
-                "<tr><td>{core}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
-                counts.events,
-                counts.bytes,
-                seconds(first),
-                seconds(last),
-                counts.losses
-            )?;
-        }
-        return writeln!(out, "</table>");
-    }
-    write!(out, "<tr><th>core<th>attempted<th>= recovered<th>+ overwritten<th>+ stale<th>+ flipped<th>+ unfinished")?;
-    writeln!(out, "<th>+ dropped<th>sum<th>remarks</tr>")?;
-    for core in cores {
-        let Some(a) = trace.counts(core).account else { continue };
-        let bad = |count: u64| if count > 0 { " class=\"bad\"" } else { "" };
-        let sum = if a.sum_holds() { "<td>holds" } else { "<td class=\"bad\">BROKEN" };
-        let mut remarks: Vec<String> = Refused::ALL
-            .iter()
-            .zip(a.refused)
-            .filter(|(_, count)| *count > 0)
-            .map(|(cause, count)| format!("{count} {}", cause.name()))
-            .collect();
-        if !a.is_final {
-            remarks.push("not closed in order".into());
-        }
-        writeln!(
-            out,
-            "<tr><td>{core}<td>{}<td>{}<td>{}<td{}>{}<td{}>{}<td>{}<td>{}{sum}<td>{}</tr>",
-            a.attempted,
-            a.recovered,
-            a.overwritten,
-            bad(a.stale),
-            a.stale,
-            bad(a.flipped),
-            a.flipped,
-            a.unfinished,
-            a.dropped(),
-            Text(remarks.join(", "))
-        )?;
-    }
-    writeln!(out, "</table>")
+    writeln!(out, "</table></div>")
 }
 
 fn seconds(ns: u64) -> String {

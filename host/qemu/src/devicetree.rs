@@ -29,7 +29,13 @@ impl Overlay {
     /// The one of boards/overlays that gives a Raspberry Pi 4 its region: 8 MiB at 0x0b000000.
     #[must_use]
     pub fn rpi4_region() -> Self {
-        Self::from_source(include_str!("../../../boards/overlays/rpi4-region.dtso"))
+        Self::from_source(include_str!("../../../boards/overlays/afterglow-2-1.dtso"))
+    }
+
+    /// The one of boards/overlays that gives a Raspberry Pi 3 its region: 8 MiB at 0x0b000000.
+    #[must_use]
+    pub fn rpi3_region() -> Self {
+        Self::from_source(include_str!("../../../boards/overlays/afterglow-1-1.dtso"))
     }
 
     /// The region that a board gets unless told otherwise.
@@ -38,6 +44,7 @@ impl Overlay {
         match board {
             Board::Virt => Self::virt_region(),
             Board::Raspi4b => Self::rpi4_region(),
+            Board::Raspi3b => Self::rpi3_region(),
         }
     }
 
@@ -54,7 +61,7 @@ impl Overlay {
         let name = format!("persistent-ring@{base:x}");
         match board {
             Board::Virt => Self::region_node(&name, &format!("reg = <{} {}>;", cells(base), cells(size))),
-            Board::Raspi4b => Self::from_source(format!(
+            Board::Raspi4b | Board::Raspi3b => Self::from_source(format!(
                 r#"/dts-v1/;
 /plugin/;
 / {{
@@ -69,7 +76,7 @@ impl Overlay {
     }};
 }};
 "#,
-                cells(base)
+                if board == Board::Raspi3b { format!("{base:#x}") } else { cells(base) }
             )),
         }
     }
@@ -141,8 +148,21 @@ pub fn dumped(machine: &Machine) -> Result<PathBuf> {
 pub fn plain(machine: &Machine) -> Result<PathBuf> {
     match machine.board() {
         Board::Virt => dumped(machine),
-        Board::Raspi4b => Ok(workspace::root().join("kernel/tests/data/bcm2711-rpi-4-b.dtb")),
+        Board::Raspi4b => linux(machine, "bcm2711-rpi-4-b"),
+        Board::Raspi3b => linux(machine, "bcm2837-rpi-3-b"),
     }
+}
+
+/// Linux's tree of a board, with the console that the machine is to have.
+fn linux(machine: &Machine, name: &str) -> Result<PathBuf> {
+    let (tree, stdout) =
+        (workspace::root().join("kernel/tests/data").join(name).with_extension("dtb"), machine.stdout_path());
+    cache::file(name, "dtb", &(&tree, stdout), |path| {
+        fs::copy(&tree, path).with_context(|| format!("{} cannot be copied", tree.display()))?;
+        let mut fdtput = Command::new("fdtput");
+        fdtput.args(["-t", "s"]).arg(path).args(["/chosen", "stdout-path", stdout]);
+        installation::device_tree_tool(fdtput).context("the tree's console cannot be set")
+    })
 }
 
 /// A tree without the nodes whose name begins so: for machines that boot a thousand times, and would read them each time.

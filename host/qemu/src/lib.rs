@@ -23,6 +23,7 @@
 //! | an ELF becomes the flat image that boot loaders load | [`image`] |
 //! | QEMU's device tree, with an overlay, or bytes that are none | [`devicetree`], [`trampoline`] |
 //! | which machine, which options | [`machine`] |
+//! | U-Boot as the firmware, and a card | [`uboot`] |
 //! | a run: its console, its end | [`running`], [`qmp`], [`ram`], [`trace`] |
 //! | a cache that loses, and its reports | [`losing`] |
 //! | what the kernel printed | [`console`] |
@@ -48,6 +49,7 @@ pub mod running;
 pub mod stop_matrix;
 pub mod trace;
 pub mod trampoline;
+pub mod uboot;
 pub mod workspace;
 
 pub use devicetree::Overlay;

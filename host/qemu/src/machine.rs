@@ -23,11 +23,13 @@ pub enum Board {
     Virt,
     /// A Raspberry Pi 4: four Cortex-A72, no PSCI; its device tree is Linux's, from the kernel's test data.
     Raspi4b,
+    /// A Raspberry Pi 3: four Cortex-A53, neither PSCI nor GIC; its device tree is Linux's as well.
+    Raspi3b,
 }
 
 impl Board {
     /// Every board.
-    pub const ALL: &[Self] = &[Self::Virt, Self::Raspi4b];
+    pub const ALL: &[Self] = &[Self::Virt, Self::Raspi4b, Self::Raspi3b];
 
     /// The name of QEMU's machine.
     #[must_use]
@@ -35,6 +37,7 @@ impl Board {
         match self {
             Self::Virt => "virt",
             Self::Raspi4b => "raspi4b",
+            Self::Raspi3b => "raspi3b",
         }
     }
 
@@ -43,7 +46,7 @@ impl Board {
     pub fn ram_base(self) -> u64 {
         match self {
             Self::Virt => 0x4000_0000,
-            Self::Raspi4b => 0,
+            Self::Raspi4b | Self::Raspi3b => 0,
         }
     }
 
@@ -52,7 +55,9 @@ impl Board {
     pub fn memory(self) -> u64 {
         match self {
             Self::Virt => 512 << 20,
-            Self::Raspi4b => 2 << 30, // no other size
+            // No other sizes.
+            Self::Raspi4b => 2 << 30,
+            Self::Raspi3b => 1 << 30,
         }
     }
 }
@@ -103,6 +108,7 @@ pub struct Machine {
     kernel: Kernel,
     tree: Tree,
     append: String,
+    stdout: String,
     serial: String,
     pub(crate) ram: Option<Arc<Ram>>,
     pub(crate) qmp: bool,
@@ -128,6 +134,7 @@ impl Machine {
             kernel: Kernel::None,
             tree: Tree::Boards,
             append: String::new(),
+            stdout: "serial0:115200n8".into(),
             serial: "stdio".into(),
             ram: None,
             qmp: false,
@@ -244,6 +251,14 @@ impl Machine {
         self
     }
 
+    /// What `stdout-path` says on a Raspberry Pi, whose tree from Linux says the mini-UART: by default the PL011, as the overlay
+    /// disable-bt has it, which is QEMU's first serial line.
+    #[must_use]
+    pub fn stdout(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.stdout);
+        self
+    }
+
     /// Where the serial line goes instead of [`Outcome::console`]: what QEMU's `-serial` takes, `pty` or `unix:PATH`.
     #[must_use]
     pub fn serial(mut self, to: impl Into<String>) -> Self {
@@ -340,6 +355,10 @@ impl Machine {
 
     pub(crate) fn board(&self) -> Board {
         self.board
+    }
+
+    pub(crate) fn stdout_path(&self) -> &str {
+        &self.stdout
     }
 
     /// What decides how the machine's own device tree looks.

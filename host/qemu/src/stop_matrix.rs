@@ -124,31 +124,53 @@ pub struct Kind {
     pub means: &'static [Means],
 }
 
-const fn virt(name: &'static str, gic: u8, cpu: &'static str, means: &'static [Means]) -> Kind {
-    Kind { name, board: Board::Virt, cpu, gic, el2: false, secure: false, bits: None, means }
-}
-
 use Means::{El2, FeatNmi, Fiq, PriorityMask};
 
 /// All kinds of machine.
-pub const MACHINES: [Kind; 9] = [
-    virt("GICv3, max", 3, "max", &[FeatNmi, Fiq, PriorityMask]),
-    virt("GICv3, cortex-a76", 3, "cortex-a76", &[Fiq, PriorityMask]),
-    Kind { secure: true, ..virt("GICv3, cortex-a76, secure", 3, "cortex-a76", &[PriorityMask]) },
-    Kind { el2: true, ..virt("GICv3, max, EL2", 3, "max", &[El2, FeatNmi, Fiq, PriorityMask]) },
-    virt("GICv2, cortex-a72", 2, "cortex-a72", &[Fiq, PriorityMask]),
-    Kind { secure: true, ..virt("GICv2, cortex-a72, secure", 2, "cortex-a72", &[PriorityMask]) },
-    Kind { el2: true, ..virt("GICv2, cortex-a72, EL2", 2, "cortex-a72", &[El2, Fiq, PriorityMask]) },
-    Kind {
-        el2: true,
-        secure: true,
-        bits: Some(5),
-        ..virt("GICv2 as on a Raspberry Pi 5", 2, "cortex-a76", &[El2, PriorityMask])
-    },
-    Kind { board: Board::Raspi4b, ..virt("raspi4b", 2, "cortex-a72", &[El2, Fiq, PriorityMask]) },
+pub const MACHINES: [Kind; 10] = [
+    Kind::virt("GICv3, max", 3, "max", &[FeatNmi, Fiq, PriorityMask]),
+    Kind::virt("GICv3, cortex-a76", 3, "cortex-a76", &[Fiq, PriorityMask]),
+    Kind::virt("GICv3, cortex-a76, secure", 3, "cortex-a76", &[PriorityMask]).secure(),
+    Kind::virt("GICv3, max, EL2", 3, "max", &[El2, FeatNmi, Fiq, PriorityMask]).el2(),
+    Kind::virt("GICv2, cortex-a72", 2, "cortex-a72", &[Fiq, PriorityMask]),
+    Kind::virt("GICv2, cortex-a72, secure", 2, "cortex-a72", &[PriorityMask]).secure(),
+    Kind::virt("GICv2, cortex-a72, EL2", 2, "cortex-a72", &[El2, Fiq, PriorityMask]).el2(),
+    Kind::virt("GICv2 as on a Raspberry Pi 5", 2, "cortex-a76", &[El2, PriorityMask]).el2().secure().bits(5),
+    Kind::raspberry("raspi4b", Board::Raspi4b, 2, &[El2, Fiq, PriorityMask]),
+    Kind::raspberry("raspi3b", Board::Raspi3b, 0, &[El2, Fiq]),
 ];
 
 impl Kind {
+    /// A `virt` with this GIC and these cores, which has these means.
+    #[must_use]
+    pub const fn virt(name: &'static str, gic: u8, cpu: &'static str, means: &'static [Means]) -> Self {
+        Self { name, board: Board::Virt, cpu, gic, el2: false, secure: false, bits: None, means }
+    }
+
+    /// A Raspberry Pi, which leaves no choice; 0 is no GIC.
+    #[must_use]
+    pub const fn raspberry(name: &'static str, board: Board, gic: u8, means: &'static [Means]) -> Self {
+        Self { board, ..Self::virt(name, gic, "", means) }
+    }
+
+    /// The same, its kernel entered at EL2.
+    #[must_use]
+    pub const fn el2(self) -> Self {
+        Self { el2: true, ..self }
+    }
+
+    /// The same with EL3 and a secure state.
+    #[must_use]
+    pub const fn secure(self) -> Self {
+        Self { secure: true, ..self }
+    }
+
+    /// The same with so many priority bits of a GICv2.
+    #[must_use]
+    pub const fn bits(self, bits: u8) -> Self {
+        Self { bits: Some(bits), ..self }
+    }
+
     /// Such a machine, with the region of its board.
     #[must_use]
     pub fn machine(&self, kernel: &Image, arguments: &str) -> Machine {
@@ -204,7 +226,7 @@ pub fn rows() -> impl Iterator<Item = (&'static Kind, Means)> {
     MACHINES.iter().flat_map(|kind| kind.means.iter().map(move |means| (kind, *means)))
 }
 
-/// The rows of which [`cost`] can be told: not on raspi4b, where cores that were not started yet spin at the firmware's table,
+/// The rows of which [`cost`] can be told: not on Raspberry Pis, where cores that were not started yet spin at the firmware's table,
 /// and are counted too.
 pub fn measured_rows() -> impl Iterator<Item = (&'static Kind, Means)> {
     rows().filter(|(kind, _)| kind.board == Board::Virt)

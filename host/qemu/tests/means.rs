@@ -2,49 +2,26 @@
 //! from one core to another.
 
 mod kernel;
-use kernel::{machine, says};
+use kernel::says;
 use qemu::console::tables;
-use qemu::{Machine, Threads, trace, workspace};
+use qemu::stop_matrix::Kind;
+use qemu::{Board, Machine, Threads, trace, workspace};
 use std::time::Duration;
 
-/// A machine of the table.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    gic: u8,
-    cpu: &'static str,
-    el2: bool,
-    secure: bool,
-    /// Priority bits of a GICv2, if not all.
-    bits: Option<u8>,
-}
-
 const fn kind(gic: u8, cpu: &'static str) -> Kind {
-    Kind { gic, cpu, el2: false, secure: false, bits: None }
+    Kind::virt("virt", gic, cpu, &[])
 }
 
-impl Kind {
-    const fn el2(self) -> Self {
-        Self { el2: true, ..self }
-    }
-    const fn secure(self) -> Self {
-        Self { secure: true, ..self }
-    }
-    const fn bits(self, bits: u8) -> Self {
-        Self { bits: Some(bits), ..self }
-    }
-    fn machine(self, arguments: &str) -> Machine {
-        let machine = machine("events=500 tail=0").append(arguments).threads(Threads::Counted(3));
-        let machine = machine.gic(self.gic).cpu(self.cpu).el2(self.el2).secure(self.secure);
-        match self.bits {
-            Some(bits) => machine.extra(["-global", &format!("arm_gic.num-priority-bits={bits}")]),
-            None => machine,
-        }
-    }
+const RASPI3B: Kind = Kind::raspberry("raspi3b", Board::Raspi3b, 0, &[]);
+
+fn machine(kind: Kind, arguments: &str) -> Machine {
+    let arguments = format!("events=500 tail=0 {arguments}");
+    kind.machine(workspace::kernel().unwrap(), &arguments).threads(Threads::Counted(3))
 }
 
 /// Kind of machine, `stop=`, and the means that stops its cores or why it cannot.
 #[rustfmt::skip]
-const MACHINES: [(Kind, &str, Result<&str, &str>); 24] = [
+const MACHINES: [(Kind, &str, Result<&str, &str>); 28] = [
     (kind(3, "max"),                  "auto",          Ok("FEAT_NMI")),
     (kind(3, "max"),                  "fiq",           Ok("FIQ")),
     (kind(3, "max"),                  "priority-mask", Ok("GICv3 priority mask")),
@@ -70,10 +47,14 @@ const MACHINES: [(Kind, &str, Result<&str, &str>); 24] = [
     (kind(2, "cortex-a72").el2().secure().bits(5), "auto",          Ok("own EL2")),
     (kind(2, "cortex-a76").el2().secure().bits(5), "priority-mask", Ok("GICv2 priority mask")),
     (kind(2, "cortex-a76").el2().secure().bits(5), "fiq",           Err("group 0 belongs to the firmware")),
+    (RASPI3B,                         "auto",          Ok("own EL2")),
+    (RASPI3B,                         "fiq",           Ok("FIQ")),
+    (RASPI3B,                         "priority-mask", Err("this interrupt controller has none")),
+    (RASPI3B,                         "feat-nmi",      Err("only a GICv3 can have it")),
 ];
 
 fn try_means((kind, stop, expected): (Kind, &str, Result<&str, &str>)) {
-    let outcome = kind.machine(&format!("stop={stop}")).run(Duration::from_secs(180)).unwrap();
+    let outcome = machine(kind, &format!("stop={stop}")).run(Duration::from_secs(180)).unwrap();
     let story = outcome.story();
     match expected {
         Ok(means) => {
@@ -116,11 +97,12 @@ fn a_panic_in_a_handler_leaves_the_next_boot_its_ordinary_interrupts() {
         (kind(2, "cortex-a72").el2(), "el2"),
         (kind(3, "max"), "priority-mask"),
         (kind(3, "max"), "feat-nmi"),
+        (RASPI3B, "fiq"),
     ];
     for (kind, stop) in table {
         // The second boot needs an ordinary tick on the same core to die at all.
         for die in ["panic-in-irq", "panic-in-nmi"].into_iter().filter(|die| stop != "el2" || *die == "panic-in-irq") {
-            let machine = kind.machine(&format!("stop={stop} die={die} die_core=1 cycles=2 hang=1"));
+            let machine = machine(kind, &format!("stop={stop} die={die} die_core=1 cycles=2 hang=1"));
             let outcome = kernel::run(&machine, 0);
             says(&outcome, "boot 2 panicked on core 1");
             assert_eq!(outcome.console.matches("panic: core 1: asked for by die=").count(), 2, "{}", outcome.story());
@@ -130,7 +112,7 @@ fn a_panic_in_a_handler_leaves_the_next_boot_its_ordinary_interrupts() {
 
 #[test]
 fn with_el2_of_its_own_every_run_is_the_same_to_the_byte() {
-    let machine = kind(3, "max").el2().machine("events=3000");
+    let machine = machine(kind(3, "max").el2(), "events=3000");
     let run = || kernel::run(&machine, 0).console;
     assert_eq!(run(), run());
 }
@@ -142,7 +124,7 @@ fn nothing_is_sent_through_the_registers_of_a_gicv2() {
         (kind(2, "cortex-a72").secure(), "priority-mask"),
         (kind(2, "cortex-a72").el2(), "el2"),
     ] {
-        let outcome = kernel::run(&kind.machine(&format!("stop={stop}")).trace(trace::SGI_EVENTS), 0);
+        let outcome = kernel::run(&machine(kind, &format!("stop={stop}")).trace(trace::SGI_EVENTS), 0);
         assert!(outcome.trace.contains("gic_dist_write"), "the trace sees the interrupt controller: {kind:?}");
         let sent: Vec<_> = trace::sgis(&outcome.trace).collect();
         assert!(sent.is_empty(), "{kind:?}: {sent:?}");

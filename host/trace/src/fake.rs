@@ -1,7 +1,9 @@
 //! A trace made by hand, for tests: events and losses are told one by one, and stand in sub-buffers that are encoded as in a
 //! region: behind each event's payload stand four bytes of a check, which is none here, and behind the page's a tag.
 
-use crate::{About, Clock, Core, Counts, End, Event, Format, Item, Loss, LossKind, Origin, Page, Schema, Trace};
+use crate::{
+    About, Account, Clock, Core, Counts, End, Event, Format, Item, Loss, LossKind, Origin, Page, Schema, Trace,
+};
 use std::cell::OnceCell;
 use std::fmt::{Result, Write};
 
@@ -17,6 +19,8 @@ const CHECK: [u8; 4] = *b"CHK!";
 pub struct Fake {
     /// What it is about: to be changed as a test needs.
     pub about: About,
+    /// What became of each core's events, if that is to be told.
+    pub accounts: Vec<Option<Account>>,
     schema: Schema,
     cores: Vec<Vec<Kept>>,
     counts: Vec<OnceCell<Counts>>,
@@ -60,9 +64,10 @@ impl Fake {
             cores: vec![Core::default(); cores as usize],
             remarks: Vec::new(),
         };
+        let accounts = vec![None; cores as usize];
         let cores = (0..cores).map(|_| Vec::new()).collect::<Vec<Vec<Kept>>>();
         let counts = cores.iter().map(|_| OnceCell::new()).collect();
-        Self { about, schema: Schema::new(formats), cores, counts }
+        Self { about, accounts, schema: Schema::new(formats), cores, counts }
     }
 
     /// Records an event. Where a core's time goes back a new sub-buffer begins.
@@ -109,6 +114,11 @@ impl Fake {
         page.newest_ns = time_ns;
         assert!(page.used <= END, "no sub-buffer holds it");
         page.commit();
+    }
+
+    /// Counts are told anew: `accounts` has changed.
+    pub fn forget_counts(&mut self) {
+        self.counts.iter_mut().for_each(|counts| *counts = OnceCell::new());
     }
 
     /// Something is lost here, within the sub-buffer: 16 bytes that are nobody's.
@@ -213,7 +223,10 @@ impl Trace for Fake {
         &self.schema
     }
     fn counts(&self, core: u32) -> &Counts {
-        self.counts[core as usize].get_or_init(|| Counts::of(self.items(core), |event| event.payload.len() as u64 + 16))
+        self.counts[core as usize].get_or_init(|| Counts {
+            account: self.accounts.get(core as usize).copied().flatten(),
+            ..Counts::of(self.items(core), |event| event.payload.len() as u64 + 16)
+        })
     }
     fn items(&self, core: u32) -> Box<dyn Iterator<Item = Item<'_>> + '_> {
         Box::new(

@@ -70,6 +70,16 @@ pub enum RegionError<'a> {
     Memblock(MemblockError),
 }
 
+impl<'a> RegionError<'a> {
+    /// Who wants the region where, if it is refused for what is there: a picture of memory then helps.
+    pub(super) fn place(&self) -> Option<(&Source<'a>, Range)> {
+        match self {
+            Self::NotInMemory { source, range, .. } | Self::Overlap { source, range, .. } => Some((source, *range)),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for RegionError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,9 @@
 pub(crate) mod writer;
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kernel::command_line::{self, Options};
@@ -124,4 +126,27 @@ pub(crate) fn everything(tree: &Tree<'_>) -> String {
 /// As [`everything`], of bytes that may be no tree.
 pub(crate) fn everything_or_error(bytes: &[u8]) -> Result<String, String> {
     validate(bytes).map(|tree| everything(&tree)).map_err(|error| error.to_string())
+}
+
+/// Runs dtc, which `make setup` installs.
+pub(crate) fn dtc(from: &str, to: &str, input: Vec<u8>) -> Vec<u8> {
+    let mut dtc = Command::new("dtc")
+        .args(["-q", "-I", from, "-O", to])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("dtc runs (package device-tree-compiler)");
+    let mut stdin = dtc.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
+    let output = dtc.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// A compiled tree with more source behind its own.
+pub(crate) fn merge(bytes: &[u8], more: &str) -> Vec<u8> {
+    let mut source = dtc("dtb", "dts", bytes.to_vec());
+    source.extend_from_slice(more.as_bytes());
+    dtc("dts", "dtb", source)
 }

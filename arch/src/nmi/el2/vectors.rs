@@ -148,6 +148,7 @@ el2_irq:
     stp     x2, x3, [sp, #{block_saved} + 16]
     ldr     x0, [sp, #{block_interface}]
     cbz     x0, 1f
+    tbnz    x0, #0, 8f
     ldr     w1, [x0, #{gicc_iar}]
     b       2f
 1:  mrs     x1, S3_0_C12_C12_0  // ICC_IAR1_EL1
@@ -166,6 +167,9 @@ el2_irq:
 3:  msr     S3_0_C12_C12_1, x1  // ICC_EOIR1_EL1
     b       6f
 
+8:  mrs     x2, cnthp_ctl_el2   // nothing to acknowledge: the timer itself tells
+    tbz     x2, #{istatus}, 6f
+
     // The tick. The next one comes a whole number of periods after this one (timer::next_compare).
 4:  ldr     x3, [sp, #{block_period}]
     mrs     x2, cnthp_cval_el2
@@ -182,6 +186,7 @@ el2_irq:
     isb                         // the interrupt is withdrawn before its end is signalled
     ldr     w1, [sp, #{block_intid}]
     cbz     x0, 1f
+    tbnz    x0, #0, 2f
     str     w1, [x0, #{gicc_eoir}]
     b       2f
 1:  msr     S3_0_C12_C12_1, x1  // ICC_EOIR1_EL1

@@ -59,7 +59,7 @@ impl Registers for Mmio {
 
 /// Memory that remembers every write.
 #[cfg(test)]
-pub(super) mod fake {
+pub(crate) mod fake {
     use super::Registers;
     use core::cell::RefCell;
     use std::collections::BTreeMap;

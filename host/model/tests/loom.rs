@@ -1,4 +1,4 @@
-//! The ring's concurrency in every order: `RUSTFLAGS="--cfg loom" cargo test --target host-tuple -p ring --test loom`.
+//! The ring's concurrency in every order: `RUSTFLAGS="--cfg loom" cargo test --target host-tuple -p model`.
 //!
 //! What is modelled: each word of the ring by which two cores can disagree (commit words, the tags' numbers, counts and
 //! checks, each event's first and last word of fields and its check), and all of a writer's state, are atomics of loom:

@@ -2,7 +2,7 @@
 //! and checked by the reader, and the same with a model made by hand that has nothing to check.
 //!
 //! ```text
-//! cargo run --quiet --profile host --target host-tuple -p formats --example rates -- [MIB]
+//! cargo run --quiet --profile host --target host-tuple -p formats --example decoding -- [MIB]
 //! ```
 
 use formats::Output;

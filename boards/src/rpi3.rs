@@ -1,0 +1,55 @@
+//! Raspberry Pi 3 (BCM2837), and QEMU's `raspi3b`. No PSCI and no GIC: cores wait at a spin table, interrupts come through the
+//! local interrupt controller, the reset is the watchdog's, and off is a reset after which the firmware halts.
+
+use core::fmt;
+
+use crate::board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, MemoryQuirk};
+use crate::bootloader;
+use crate::console::{Console, ConsoleError};
+use crate::reset::ResetWay;
+use crate::serial::{self, Line};
+
+/// The board.
+pub(crate) struct Rpi3;
+
+/// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
+const UART_HZ: u32 = 48_000_000;
+/// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
+const CORE_HZ: u32 = 250_000_000;
+
+static QUIRKS: [MemoryQuirk; 2] = [
+    MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
+    MemoryQuirk { range: 0x0800_0000..0x0820_0000, why: "QEMU writes the device tree there at each reset" },
+];
+
+impl Board for Rpi3 {
+    fn id(&self) -> &'static str {
+        "rpi3"
+    }
+
+    fn name(&self) -> &'static str {
+        "Raspberry Pi 3"
+    }
+
+    fn compatible(&self) -> &'static [&'static str] {
+        &["raspberrypi,3-model-b", "raspberrypi,3-model-b-plus", "brcm,bcm2837"]
+    }
+
+    /// Programmed, as on the Raspberry Pi 4 and for its reasons.
+    fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
+        let clock_hz = if info.kind == ConsoleKind::MiniUart { CORE_HZ } else { info.clock_hz.unwrap_or(UART_HZ) };
+        serial::open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
+    }
+
+    fn reset_ways(&self) -> &'static [ResetWay] {
+        &[ResetWay::Watchdog]
+    }
+
+    fn tell(&self, tree: &dyn DeviceTree, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        bootloader::tell_reset(tree, say);
+    }
+
+    fn memory_quirks(&self) -> &'static [MemoryQuirk] {
+        &QUIRKS
+    }
+}
