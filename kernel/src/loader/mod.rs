@@ -80,10 +80,10 @@ impl Arena {
 #[must_use]
 pub fn wait_ms(arguments: &[u8]) -> u64 {
     let words = arguments.split(u8::is_ascii_whitespace);
-    let said = words
+    let mut said = words
         .filter_map(|word| word.strip_prefix(b"loader.wait="))
         .filter_map(|value| core::str::from_utf8(value).ok()?.parse::<u64>().ok());
-    said.last().map_or(WAIT, |said| said.min(WAIT_MAX))
+    said.next_back().map_or(WAIT, |said| said.min(WAIT_MAX))
 }
 
 #[cfg(test)]
