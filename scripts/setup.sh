@@ -31,6 +31,9 @@ test_tools=(
 fuzz_tools=("c++ g++ builds libFuzzer")
 valgrind_tools=("valgrind valgrind runs tests on a machine that watches memory")
 more_tools=() # those of them that were asked for
+# Only with --tests: labgrid, from PyPI, in a virtual environment of its own; all of it is there if its list is.
+readonly labgrid=target/labgrid labgrid_list=examples/labgrid/requirements.txt
+want_labgrid=''
 # Never an error, mentioned by --check only.
 optional_tools=("gdb-multiarch gdb-multiarch debugs the kernel" "cargo-clippy - lints" "rustfmt - formats")
 
@@ -41,7 +44,7 @@ Installs what this project needs and this machine lacks; prints nothing if that 
   --check   only list what is missing, with the fix; exit status 1 if anything is, 0 and no output if not
   --tests   include what only the tests need; --fuzz and --valgrind what those commands need
   --help    this text
-Packages are installed by apt, as root or through sudo. TMPDIR says where the target's core is built, if it has to be.
+Packages are installed by apt, as root or through sudo; labgrid by pip, into target/labgrid. TMPDIR says where the target's core is built, if it has to be.
 END
 }
 
@@ -107,9 +110,18 @@ survey_toolchain() {
 
 core=unknown
 
+labgrid_is_there() { cmp -s "$labgrid_list" "$labgrid/$(basename "$labgrid_list")"; }
+
+survey_labgrid() {
+    # Debian has what a virtual environment begins with in a package of its own.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || lacks "python3-venv: labgrid gets a virtual environment" python3-venv
+    labgrid_is_there || missing+=("labgrid: runs the panic loop on boards in CI")
+}
+
 survey() {
     missing=() packages=() toolchain_problem=()
     survey_packages
+    [ -z "$want_labgrid" ] || survey_labgrid
     survey_toolchain
     if [ "${#toolchain_problem[@]}" -gt 0 ]; then
         missing+=("${toolchain_problem[0]}")
@@ -278,13 +290,22 @@ install_packages() {
     attempt_as_root 0 "${install[@]}" || failed "installing packages"
 }
 
+install_labgrid() {
+    local pip=("$labgrid/bin/python" -m pip install --quiet --disable-pip-version-check)
+    say "installing labgrid into $labgrid"
+    rm -rf "$labgrid"
+    attempt 120 python3 -m venv "$labgrid" || failed "making a virtual environment in $labgrid"
+    attempt 600 "${pip[@]}" -r "$labgrid_list" || failed "installing labgrid by pip"
+    cp "$labgrid_list" "$labgrid"
+}
+
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 with=() check=''
 for argument; do
     case $argument in
     --check) check=yes ;;
-    --tests) with+=("$argument") more_tools+=("${test_tools[@]}") ;;
+    --tests) with+=("$argument") more_tools+=("${test_tools[@]}") want_labgrid=yes ;;
     --fuzz) with+=("$argument") more_tools+=("${fuzz_tools[@]}") ;;
     --valgrind) with+=("$argument") more_tools+=("${valgrind_tools[@]}") ;;
     --help | -h) usage && exit ;;
@@ -310,6 +331,7 @@ for thing in "${missing[@]}"; do say "missing: $thing"; done
 make_work
 [ "${#packages[@]}" -eq 0 ] || install_packages
 [ "$core" = ready ] || lay_core
+[ -z "$want_labgrid" ] || labgrid_is_there || install_labgrid
 survey
 [ "${#missing[@]}" -gt 0 ] || exit 0
 # What is left is a QEMU that apt's sources do not have, or an old one of the user's own that hides it.

@@ -68,9 +68,10 @@ pub fn lines_in(range: &core::ops::Range<usize>, line_size: usize) -> u64 {
 }
 
 #[cfg(target_os = "none")]
-pub(crate) use target::clean_and_invalidate_to_poc;
-#[cfg(target_os = "none")]
-pub use target::{before_clean, clean_range, clean_range_no_barrier, clean_to_poc, complete, deepest, line_size};
+pub use target::{
+    before_clean, clean_and_invalidate_to_poc, clean_range, clean_range_no_barrier, clean_to_poc, complete, deepest,
+    line_size,
+};
 
 #[cfg(target_os = "none")]
 mod target {
@@ -155,7 +156,7 @@ mod target {
 
     /// Cleans a range to the point of coherency and drops it from the caches: what somebody whose MMU is off writes there is
     /// not hidden. For ranges that own their lines.
-    pub(crate) fn clean_and_invalidate_to_poc(range: Range<usize>) {
+    pub fn clean_and_invalidate_to_poc(range: Range<usize>) {
         let line = line_size();
         clean_loop!("dc civac, {address}", range, line);
         complete();

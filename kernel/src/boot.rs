@@ -41,6 +41,8 @@ pub struct Machine {
     pub psci: Option<Psci>,
     /// The persistent region, mapped.
     pub region: RegionMemory,
+    /// Memory that nobody has.
+    pub free: heapless::Vec<Range, { crate::survey::divide::RANGES_MAX }>,
 }
 
 /// Ends a boot that cannot go on.
@@ -97,8 +99,9 @@ pub fn discover(info: &'static BootInfo) -> Machine {
     }
 
     die::if_asked(&options, Die::PanicEarly);
-    let region = memory(board, &found, &tree, &options);
-    Machine { board, found, options, tree, psci, region }
+    let mut free = heapless::Vec::new();
+    let region = memory(board, &found, &tree, &options, &mut free);
+    Machine { board, found, options, tree, psci, region, free }
 }
 
 /// The validated device tree. Without one there is no console to complain on but a debugger's.
@@ -158,7 +161,13 @@ fn describe(info: &BootInfo, board: &dyn Board, tree: &Tree<'_>, found: &Found) 
 }
 
 /// Finds the region and everything around it, and maps it.
-fn memory(board: &dyn Board, found: &Found, tree: &Tree<'static>, options: &Options) -> RegionMemory {
+fn memory(
+    board: &dyn Board,
+    found: &Found,
+    tree: &Tree<'static>,
+    options: &Options,
+    free: &mut heapless::Vec<Range, { crate::survey::divide::RANGES_MAX }>,
+) -> RegionMemory {
     let mut memblock = Memblock::new();
     let dtb = tree.bytes();
     let (Some(image), Some(device_tree)) = (
@@ -181,7 +190,10 @@ fn memory(board: &dyn Board, found: &Found, tree: &Tree<'static>, options: &Opti
     if let Err(error) = memory_map::place_dynamic(&mut memblock, tree, &mut |ignored| say!("  warning    {ignored}")) {
         unable(&error);
     }
-    map(board, found, &mut memblock, &region)
+    let memory = map(board, found, &mut memblock, &region);
+    // More ranges than that are left alone.
+    memblock.free().for_each(|range| _ = free.push(range));
+    memory
 }
 
 /// Ends a boot whose region cannot be, with a picture of memory where that helps.

@@ -8,7 +8,7 @@ use arch::gic::IntId;
 use arch::image::link_address;
 use arch::psci::Psci;
 use boards::Board;
-use boards::reset::{Firmware, ResetError, first_offered};
+use boards::reset::{Firmware, ResetError, ResetWay, first_offered};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use path::{Around, Progress, Recorder, Role, Step, What};
@@ -84,6 +84,28 @@ pub fn reset_now() -> ! {
     before_reset();
     TheReset.reset();
     park_for_good()
+}
+
+/// Whether the machine offers a way to reset.
+#[must_use]
+pub fn offers(way: ResetWay) -> bool {
+    let Some(means) = MEANS.get() else { return false };
+    let firmware = means.psci.as_ref().map(|psci| psci as &dyn Firmware);
+    means.board.reset_ways().contains(&way) && first_offered(&[way], firmware).is_some()
+}
+
+/// Resets by one way only. Returns if that did not work.
+pub fn reset_by(way: ResetWay) {
+    arch::irq::mask_everything();
+    end_ticks();
+    let Some(means) = MEANS.get() else { return };
+    if let Some(console) = console::get() {
+        console.flush();
+    }
+    let firmware = means.psci.as_ref().map(|psci| psci as &dyn Firmware);
+    boards::reset::reset(&[way], firmware, |way, error| {
+        PanicConsole.write_line(format_args!("reset: {way}: {error}"));
+    });
 }
 
 /// The ways to reset, the one that keeps memory first.

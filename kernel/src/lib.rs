@@ -30,6 +30,7 @@ pub mod panic;
 pub mod plan;
 pub mod reserve;
 pub mod scale;
+pub mod survey;
 
 #[cfg(target_os = "none")]
 pub mod boot;

@@ -10,7 +10,7 @@ mod target {
     use arch::entry::BootInfo;
     use kernel::boot::{self, phase};
     use kernel::command_line::Die;
-    use kernel::{die, ending, measure, nest, take_over, tell, work};
+    use kernel::{die, ending, measure, nest, survey, take_over, tell, work};
 
     /// Called by the entry code on the boot core: MMU on, its own stack, everything masked.
     #[unsafe(no_mangle)]
@@ -30,6 +30,7 @@ mod target {
         }
         let cores = boot::start_cores(&machine);
         phase(2, "cores started");
+        survey::unless_off(&machine, &taken);
         let status = tell::crashes(&machine, &taken);
         phase(3, "crashes told");
         if let Some(crashes) = taken.plan.crash_loop {

@@ -110,6 +110,7 @@ pub fn begin(orders: Orders) -> ! {
 /// Where all other cores are until then, and from then on.
 pub fn wait_for_orders() -> ! {
     while ORDERS.get().is_none() {
+        crate::survey::help();
         // The tick wakes it.
         arch::cores::wait_for_interrupt();
     }

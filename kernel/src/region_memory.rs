@@ -5,6 +5,16 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ring::check::{Crc32c, Table};
 use ring::seams::{Clock, Memory, Observe, Persist};
 
+/// Memory as words.
+///
+/// # Safety
+/// `size` bytes from `address` on are mapped, readable and writable, whole words, and nobody else's while the slice lives.
+#[must_use]
+pub(crate) unsafe fn words(address: usize, size: usize) -> &'static mut [u64] {
+    // SAFETY: as our caller promises.
+    unsafe { core::slice::from_raw_parts_mut(address as *mut u64, size / 8) }
+}
+
 /// The mapped region.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionMemory {
@@ -51,6 +61,12 @@ impl RegionMemory {
         }
         // SAFETY: inside the region, as `bytes` has checked; nobody else's, as our caller promises.
         unsafe { core::slice::from_raw_parts_mut(at as *mut u8, size) }
+    }
+
+    /// Physical address and size.
+    #[must_use]
+    pub fn place(&self) -> (u64, u64) {
+        (self.base as u64, self.size as u64)
     }
 
     /// Size of the region in bytes.

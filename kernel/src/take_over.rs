@@ -49,7 +49,8 @@ pub fn take_over(info: &BootInfo, machine: &Machine) -> Taken {
     header.crashes_in_a_row = crashes_in_a_row(&header);
     let wishes = Wishes {
         cycles: u64::from(machine.options.cycles),
-        keep_first: machine.options.keep == Keep::First,
+        // A survey never takes the place of a crash that nobody has seen.
+        keep_first: machine.options.keep == Keep::First || machine.options.survey > 0,
         ack: machine.options.ack,
         crash_loop: machine.options.crash_loop,
     };

@@ -77,6 +77,8 @@ pub mod header_line {
     pub const LIFE: u32 = 1;
     /// The record of bank 0; bank n is n lines further on.
     pub const BANK: u32 = 2;
+    /// The first line of a survey's state, in both headers; a reader of the ring passes over it.
+    pub const SURVEY: u32 = 32;
 }
 
 /// Lines of a bank's tail.
@@ -124,7 +126,8 @@ pub mod tail_line {
 const _: () = assert!(tail_line::PANIC_NESTED + 2 * 6 == tail_line::PANIC);
 
 const _: () = assert!(tail_line::PANIC_SECOND + 8 == tail_line::SCHEMA);
-const _: () = assert!((header_line::BANK + BANKS_MAX) as u64 * LINE_SIZE <= HEADER_SIZE);
+const _: () = assert!(header_line::BANK + BANKS_MAX <= header_line::SURVEY);
+const _: () = assert!(header_line::SURVEY as u64 * LINE_SIZE < HEADER_SIZE);
 
 /// Size of a bank's tail for `cores` cores, in bytes: whole pages.
 #[must_use]

@@ -3,19 +3,26 @@
 use aarch64_paging::descriptor::El1Attributes;
 use aarch64_paging::mair::{Mair, MairAttribute, NormalMemory};
 
-/// MAIR_EL1: index 0 is Device-nGnRE, index 1 normal write-back memory.
-pub const MAIR: Mair = Mair::EMPTY.with_attribute(0, MairAttribute::DEVICE_NGNRE).with_attribute(
-    1,
-    MairAttribute::normal(
-        NormalMemory::WriteBackNonTransientReadWriteAllocate,
-        NormalMemory::WriteBackNonTransientReadWriteAllocate,
-    ),
-);
+/// MAIR_EL1: index 0 is Device-nGnRE, index 1 normal write-back memory, index 2 normal memory past the cache.
+pub const MAIR: Mair = Mair::EMPTY
+    .with_attribute(0, MairAttribute::DEVICE_NGNRE)
+    .with_attribute(
+        1,
+        MairAttribute::normal(
+            NormalMemory::WriteBackNonTransientReadWriteAllocate,
+            NormalMemory::WriteBackNonTransientReadWriteAllocate,
+        ),
+    )
+    .with_attribute(2, MairAttribute::normal(NormalMemory::NonCacheable, NormalMemory::NonCacheable));
 
 const DEVICE: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_0;
 const NORMAL: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_1.union(El1Attributes::INNER_SHAREABLE);
 const MAPPED: El1Attributes = El1Attributes::VALID.union(El1Attributes::ACCESSED).union(El1Attributes::UXN);
 const NEVER_EXECUTE: El1Attributes = El1Attributes::PXN;
+
+/// Memory past the cache, for [`super::uncached`] only: no [`Kind`], since nothing of the identity map is.
+pub(super) const UNCACHED: El1Attributes =
+    MAPPED.union(El1Attributes::ATTRIBUTE_INDEX_2).union(El1Attributes::INNER_SHAREABLE).union(NEVER_EXECUTE);
 
 /// Marks an invalid entry as a guard page: nothing maps it later by covering it.
 pub(super) const GUARD: El1Attributes = El1Attributes::SWFLAG_0;

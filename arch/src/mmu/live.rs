@@ -109,7 +109,7 @@ fn physical_bits() -> u32 {
     }
 }
 
-fn with_map<R>(f: impl FnOnce(&mut Map) -> Result<R, MapError>) -> Result<R, MapError> {
+pub(super) fn with_map<R>(f: impl FnOnce(&mut Map) -> Result<R, MapError>) -> Result<R, MapError> {
     irq::without_irqs(|| MAP.lock().as_mut().ok_or(MapError::Refused).and_then(f))
 }
 

@@ -6,7 +6,7 @@ use aarch64_paging::Mapping;
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, PAGE_SIZE, VaRange};
 
-use super::attributes::{GUARD, Kind};
+use super::attributes::{GUARD, Kind, UNCACHED};
 use super::pool::Pool;
 
 /// Tables of four levels: 48-bit addresses.
@@ -99,6 +99,16 @@ impl Map {
     pub(super) fn map_holes(&mut self, range: Range<usize>, kind: Kind) -> Result<(), MapError> {
         let range = self.check(range.start.max(PAGE_SIZE)..range.end)?;
         self.fill_holes(&range, kind)
+    }
+
+    /// Maps memory a second time, `window` bytes further up, past the cache.
+    pub(super) fn map_uncached(&mut self, range: Range<usize>, window: usize) -> Result<(), MapError> {
+        let physical = self.check(range)?;
+        let region = MemoryRegion::new(physical.start().0 + window, physical.end().0 + window);
+        self.reserve_tables(tables_for(&region, Constraints::empty()))?;
+        self.mapping
+            .map_range(&region, PhysicalAddress(physical.start().0), UNCACHED, Constraints::empty())
+            .map_err(|_| MapError::Refused)
     }
 
     /// Makes a guard page of the page at `address`, whatever it was.

@@ -10,6 +10,7 @@
 mod attributes;
 mod map;
 mod pool;
+pub mod uncached;
 
 #[cfg(target_os = "none")]
 mod live;

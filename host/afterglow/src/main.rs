@@ -17,6 +17,7 @@ mod show;
 mod size;
 mod stop_matrix;
 mod style;
+mod survey;
 mod symbols;
 mod terminal;
 
@@ -52,6 +53,7 @@ enum Command {
     Show(show::Show),
     Size(size::Size),
     StopMatrix(stop_matrix::StopMatrix),
+    Survey(survey::Survey),
     Symbols(symbols::Symbolise),
 }
 
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),
         Command::StopMatrix(matrix) => matrix.run(),
+        Command::Survey(survey) => survey.run(),
         Command::Symbols(symbolise) => symbolise.run(),
     };
     done.unwrap_or_else(|error| {

@@ -200,13 +200,37 @@ impl Cache {
         let (before, cause) = self.frozen.take().unwrap_or((content, self.cause));
         let chance = Chance::new(self.options.seed, self.resets);
         let mut counts = mem::take(&mut self.counts);
+        for (start, size) in self.options.coherent.clone() {
+            let at = start.saturating_sub(self.options.range.0) as usize;
+            let part = at..at.saturating_add(size as usize).min(before.len());
+            if let (Some(memory), Some(seen)) = (self.memory.get_mut(part.clone()), before.get(part)) {
+                memory.copy_from_slice(seen);
+            }
+        }
         let lost = self.lose(&before, chance, &mut counts);
         counts.written = counts.useful + counts.evicted + counts.lost;
-        self.damage(chance, &mut counts);
+        let flipped = self.damage(chance, &mut counts);
         self.stored.fill(None);
         self.cores.clear();
         self.cause = Cause::Guest;
-        Reset { number: self.resets, cause, counts, before, after: self.memory.clone(), lost, watched: Vec::new() }
+        let (before, after) =
+            if self.options.content { (before, self.memory.clone()) } else { (Vec::new(), Vec::new()) };
+        Reset { number: self.resets, cause, counts, before, after, lost, flipped, watched: Vec::new() }
+    }
+
+    /// Whether the byte at so many bytes from the range's beginning loses nothing.
+    fn is_coherent(&self, at: u64) -> bool {
+        let address = self.options.range.0 + at;
+        self.options.coherent.iter().any(|(start, size)| (*start..start + size).contains(&address))
+    }
+
+    /// A store past the cache, `at` so many bytes from the range's beginning.
+    pub fn write_through(&mut self, at: u64, content: &[u8]) {
+        if self.frozen.is_none()
+            && let Some(memory) = self.memory.get_mut(at as usize..at as usize + content.len())
+        {
+            memory.copy_from_slice(content);
+        }
     }
 
     /// Dirty lines: some are in memory by chance, all others are lost.
@@ -248,12 +272,12 @@ impl Cache {
     }
 
     /// What becomes of DRAM itself.
-    fn damage(&mut self, chance: Chance, counts: &mut Counts) {
+    fn damage(&mut self, chance: Chance, counts: &mut Counts) -> Vec<(u64, bool)> {
         let Options { flips, pages, power, .. } = self.options;
         if power > 0 && self.resets.is_multiple_of(power) {
             counts.power = true;
             noise(&mut self.memory, chance, 0);
-            return;
+            return Vec::new();
         }
         for (number, page) in self.memory.chunks_mut(PAGE).enumerate() {
             if pages > 0 && chance.below(PAGE_LOST, number as u64, 1000) < u64::from(pages) {
@@ -265,13 +289,19 @@ impl Cache {
         let wanted = u128::from(bits) * u128::from(flips);
         // The part of a flip that is left over is one by chance.
         let rest = u128::from(chance.below(FLIPPED, u64::MAX, PER_FLIP as u64)) < wanted % PER_FLIP;
+        let mut flipped = Vec::new();
         for number in 0..(wanted / PER_FLIP) as u64 + u64::from(rest) {
             let bit = chance.below(FLIPPED, number, bits);
+            if self.is_coherent(bit / 8) {
+                continue;
+            }
             if let Some(byte) = self.memory.get_mut(bit as usize / 8) {
                 *byte ^= 1 << (bit % 8);
+                flipped.push((bit, *byte >> (bit % 8) & 1 == 1));
                 counts.flipped += 1;
             }
         }
+        flipped
     }
 }
 

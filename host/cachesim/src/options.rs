@@ -47,6 +47,14 @@ pub struct Options {
     /// `instant=MIN:MAX`: resets at a seeded operation between these two in each boot; cores go on until it takes effect.
     /// Follows stores.
     pub instant: Option<(u64, u64)>,
+    /// `coherent=ADDRESS:SIZE+...`: parts of the range which lose nothing, and in which no bit turns over: what the emulator writes
+    /// again at a reset.
+    pub coherent: Vec<(u64, u64)>,
+    /// `uncached=ADDRESS:SIZE`: stores to these virtual addresses go past the cache, to the physical address that is as far from 0
+    /// as they are from ADDRESS. Their instructions are followed, which takes time.
+    pub uncached: Option<(u64, u64)>,
+    /// `content=off`: reports come without the content of the range.
+    pub content: bool,
     /// `watch=ADDRESS+ADDRESS+...`: instructions whose execution is counted since the arming; of cleans and DSBs only such as
     /// do something to the range.
     pub watch: Vec<u64>,
@@ -74,6 +82,9 @@ impl Default for Options {
             point: None,
             step: 1,
             instant: None,
+            coherent: Vec::new(),
+            uncached: None,
+            content: true,
             watch: Vec::new(),
         }
     }
@@ -133,6 +144,9 @@ impl Options {
             "point" => self.point = Some(number(value)?),
             "step" => self.step = number(value)?,
             "instant" => self.instant = Some(pair(value)?),
+            "coherent" => self.coherent = value.split('+').map(pair).collect::<Result<_, _>>()?,
+            "uncached" => self.uncached = Some(pair(value)?),
+            "content" => self.content = on_off(value)?,
             "watch" => self.watch = value.split('+').map(number).collect::<Result<_, _>>()?,
             _ => return wrong("there is no such option"),
         }
@@ -199,6 +213,15 @@ impl fmt::Display for Options {
         if let Some((min, max)) = self.instant {
             write!(f, ",instant={min}:{max}")?;
         }
+        for (n, (start, size)) in self.coherent.iter().enumerate() {
+            write!(f, "{}{start:#x}:{size:#x}", if n == 0 { ",coherent=" } else { "+" })?;
+        }
+        if let Some((start, size)) = self.uncached {
+            write!(f, ",uncached={start:#x}:{size:#x}")?;
+        }
+        if !self.content {
+            f.write_str(",content=off")?;
+        }
         for (n, address) in self.watch.iter().enumerate() {
             write!(f, "{}{address:#x}", if n == 0 { ",watch=" } else { "+" })?;
         }
@@ -258,6 +281,9 @@ mod tests {
             point: Some(1),
             step: 2,
             instant: None,
+            coherent: vec![(0x5000_0000, 0x1000), (0x5000_8000, 64)],
+            uncached: Some((1 << 46, 1 << 40)),
+            content: false,
             watch: vec![0x4400_2000, 0x4400_2004],
         }
     }

@@ -28,6 +28,8 @@ pub struct Reset {
     pub after: Vec<u8>,
     /// Each line that was dirty and is lost, in the order of places.
     pub lost: Vec<Lost>,
+    /// Each bit that turned over, by its number from the range's beginning, and what it is now, in the order of chance.
+    pub flipped: Vec<(u64, bool)>,
     /// How often each watched instruction was executed since the arming, in the order of [`crate::options::Options::watch`].
     pub watched: Vec<u64>,
 }
@@ -159,6 +161,7 @@ mod tests {
             before: vec![1; 128],
             after: vec![0; 128],
             lost: vec![Lost { at: 64, stored: Some((0x4020_1230, 3)), unfinished: true }],
+            flipped: vec![(9, true)],
             watched: vec![1, 0],
         }
     }

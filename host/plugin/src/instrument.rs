@@ -149,6 +149,15 @@ impl Instrument {
         }
     }
 
+    /// A store past the cache has been done: memory has it.
+    fn stored_past(&self, address: u64, size: u64) {
+        let Some(at) = self.place(address) else { return };
+        let mut bytes = [0; 16];
+        let Some(bytes) = bytes.get_mut(..size as usize) else { return };
+        self.ram.read(address, bytes);
+        self.state().cache.write_through(at, bytes);
+    }
+
     fn clean(&self, core: u32, pc: u64, address: u64) {
         let address = address & !(self.options.line - 1);
         let Some(at) = self.place(address) else { return };
@@ -171,6 +180,12 @@ impl Instrument {
     }
 
     fn stored(&self, core: u32, pc: u64, address: u64, size: u64) {
+        if let Some((window, _)) = self.options.uncached.filter(|(start, size)| address.wrapping_sub(*start) < *size) {
+            return self.stored_past(address - window, size);
+        }
+        if !self.options.follows_stores() {
+            return;
+        }
         let Some(at) = self.place(address) else { return };
         let mut state = self.state();
         state.cache.store(core, pc, at, size);
@@ -311,7 +326,7 @@ extern "C" fn translated(_: Id, block: *mut Block) {
             Some(Matters::Complete) => on_execution(instruction, completes, ffi::NO_REGISTERS, pc),
             Some(Matters::Order) | None => {}
         }
-        if follows {
+        if follows || options.uncached.is_some() {
             // SAFETY: the instruction is this block's; the callback stays.
             unsafe {
                 ffi::qemu_plugin_register_vcpu_mem_cb(

@@ -6,7 +6,7 @@
 //! | which files a board wants, one row a board | [`boards`] |
 //! | the overlay that fits a board's own device tree | [`overlay`] |
 //! | the script by which U-Boot starts the kernel | [`script`] |
-//! | board, kernel and firmware put together | [`assemble`] |
+//! | board, kernel and firmware put together | [`mod@assemble`] |
 //! | which disk a device is, what is on it, why it must not be written | [`flash`] |
 //!
 //! The kernel comes in as the flat Image that a boot loader loads; nothing here knows of ELF files, or of which kernel it is.

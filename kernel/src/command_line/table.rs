@@ -113,6 +113,8 @@ options! {
     measure: bool = false, Expected::Nothing;
     /// Before the workload: an NMI that records comes at every instruction of recording, then so many seeded pairs of an interrupt and an NMI. 0 leaves all that out. Needs a counter that ticks once an instruction (QEMU with -icount).
     nest: u32 = 0, Expected::Number(0, 1_000_000);
+    /// Instead of the workload: so many rounds of filling all free memory and resetting by every way there is, to see what survives. 0 is off.
+    survey: u32 = 0, Expected::Number(0, 1000);
     /// Only warnings and errors go to the console, whatever loglevel says.
     quiet: bool = false, Expected::Nothing;
 }

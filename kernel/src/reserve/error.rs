@@ -134,7 +134,7 @@ const SUGGESTED_ALIGN: u64 = 2 << 20;
 
 impl NodeToAdd {
     /// In the middle of the largest free range: boot loaders work at either end of memory, and a reset runs them again.
-    pub(super) fn suggest(free: impl Iterator<Item = Range>, cells: Cells) -> Self {
+    pub(crate) fn suggest(free: impl Iterator<Item = Range>, cells: Cells) -> Self {
         // One cell has no room for an address above 4 GiB.
         let reach = if cells.address < 2 { u64::from(u32::MAX) } else { u64::MAX };
         let reachable = free.filter_map(|free| Range::inclusive(free.base(), free.last().min(reach)));
@@ -144,6 +144,14 @@ impl NodeToAdd {
             Range::new(base, SUGGESTED).filter(|place| free.contains(*place))
         });
         Self { cells, place }
+    }
+}
+
+impl NodeToAdd {
+    /// The place that it names, if there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<Range> {
+        self.place
     }
 }
 
