@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help install capture decoding setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help install image flash matrix survey labgrid capture decoding setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -19,11 +19,12 @@ KERNEL := $(BUILT)/aarch64-unknown-none-softfloat/release/kernel
 # QEMU's cache that loses; the afterglow command finds it beside itself.
 PLUGIN = $(BUILT)/$(shell PATH='$(PATH)' rustc -vV | sed -n 's/^host: //p')/debug/libafterglow_plugin.so
 MACHINE = $(if $(BOARD),--board $(BOARD)) $(if $(CPU),--cpu $(CPU)) $(if $(SMP),--smp $(SMP)) $(BOOT)
+CARD = $(or $(IMAGE),afterglow-$(or $(BOARD),generic).img)
 # What is built for the bare-metal target.
 TARGET_CRATES := -p ring -p wire -p arch -p boards -p kernel
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n 's/^#   \(make run .*\)/  e.g. \1/p' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what is missing on this machine; quiet if that is nothing
@@ -103,6 +104,23 @@ decoding: setup ## how fast a region becomes each format, and how large that is
 
 capture: build ## receive a crash over a serial line: make capture TTY=/dev/ttyUSB0
 	@cargo run --quiet $(HOST) -p afterglow -- capture $(or $(TTY),/dev/ttyUSB0)
+
+image: build ## an SD card: make image BOARD=rpi4 FIRMWARE=DIR (rpi3, rpi4, rpi5, generic; REGION=0x50000000:8M ARGS="cycles=100")
+	@cargo run --quiet $(HOST) -p afterglow -- image --board $(or $(BOARD),generic) --kernel '$(KERNEL)' $(if $(FIRMWARE),--firmware '$(FIRMWARE)') \
+		$(if $(REGION),--region $(REGION)) $(if $(DTB),--dtb '$(DTB)') $(if $(ARGS),--append "$$AFTERGLOW_APPEND") -o '$(CARD)'
+
+# Root has no business with cargo: `make image` has built the command.
+flash: ## write it to a card, with care: make flash DEVICE=/dev/sdX BOARD=rpi4 (as root)
+	@'$(dir $(PLUGIN))afterglow' flash '$(CARD)' '$(or $(DEVICE),$(error which disk? make flash DEVICE=/dev/sdX BOARD=rpi4; lsblk shows them))'
+
+matrix: build ## what runs of each board in QEMU, as the README shows it (a minute)
+	@cargo run --quiet $(HOST) -p afterglow -- matrix '$(KERNEL)' $(ARGS)
+
+survey: build ## which RAM survives which reset: in QEMU, with a cache that loses and bits that flip, against what was done
+	@cargo run --quiet $(HOST) -p afterglow -- survey '$(KERNEL)' $(ARGS)
+
+labgrid: setup-tests build ## boards in CI: the panic loop on two simulated places of labgrid's
+	@target/labgrid/bin/python examples/labgrid/exercise.py --kernel '$(KERNEL)' --afterglow '$(dir $(PLUGIN))afterglow' --crashes $(or $(N),20)
 
 install: setup ## put the afterglow command among cargo's programs
 	@cargo install --quiet --locked --profile host $(HOST) --path host/afterglow

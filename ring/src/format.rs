@@ -332,6 +332,7 @@ mod tests {
                 header_line::IDENTITY,
                 header_line::LIFE,
                 header_line::BANK,
+                header_line::SURVEY,
                 linux::global::MAGIC,
                 linux::global::STRUCT_SIZES,
                 linux::global::TOTAL_SIZE,

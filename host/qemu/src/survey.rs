@@ -99,6 +99,9 @@ impl Survey {
     }
 }
 
+/// What was counted after each reset, by the kernel's names; and the differences, in words.
+pub type Compared = (Vec<BTreeMap<String, u64>>, Vec<String>);
+
 /// What the kernel said of each reset, and where it differs from what was done. So many lines of one block are `written` by QEMU
 /// at each reset: they are damaged, or lost where the block was dirty.
 ///
@@ -110,7 +113,7 @@ pub fn compare(
     base: u64,
     coherent: &[(u64, u64)],
     written: u64,
-) -> Result<(Vec<BTreeMap<String, u64>>, Vec<String>)> {
+) -> Result<Compared> {
     let filled = filled(console)?;
     let counts = |address: u64| {
         filled.iter().any(|range| range.contains(&address))

@@ -66,6 +66,8 @@ impl Browser {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
             .args(["--disable-background-networking", "--remote-debugging-pipe"])
             .arg(format!("--user-data-dir={}", directory.path().join("profile").display()))
+            // It leaves files when it is killed.
+            .env("TMPDIR", directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
