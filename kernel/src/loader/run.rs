@@ -94,7 +94,7 @@ fn arena(board: &dyn Board, tree: &Tree<'_>) -> Arena {
     match Arena::find(&memblock) {
         Ok(arena) => match arch::mmu::map_normal(arena.all()) {
             Ok(()) => arena,
-            Err(error) => give_up(&format_args!("its memory cannot be mapped: {error:?}")),
+            Err(_) => give_up(&"its memory cannot be mapped"),
         },
         Err(error) => give_up(&error),
     }
