@@ -105,7 +105,7 @@ pub fn discover(info: &'static BootInfo) -> Machine {
 }
 
 /// The validated device tree. Without one there is no console to complain on but a debugger's.
-fn device_tree(info: &'static BootInfo) -> Tree<'static> {
+pub(crate) fn device_tree(info: &'static BootInfo) -> Tree<'static> {
     let Some(bytes) = info.dtb else {
         unable_without_console(&"no device tree: x0 points at none, and none is at the start of RAM")
     };
@@ -116,7 +116,8 @@ fn device_tree(info: &'static BootInfo) -> Tree<'static> {
     }
 }
 
-fn open_console(board: &'static dyn Board, found: &Found) {
+/// Makes the console that the device tree names ready.
+pub(crate) fn open_console(board: &'static dyn Board, found: &Found) {
     let why: &dyn Display = match &found.console {
         None => &"the device tree names no console that there is a driver for (PL011, 8250, mini-UART)",
         Some(info) => match arch::mmu::map_device(info.registers.clone()) {

@@ -9,6 +9,8 @@
 //! | record | [`events`], [`scale`] |
 //! | die | [`mod@panic`] |
 //! | tell | [`plan`], [`dump`] |
+//!
+//! [`loader`] is the other binary's.
 #![no_std]
 
 extern crate alloc;
@@ -21,6 +23,7 @@ pub mod device_tree;
 pub mod dump;
 pub mod events;
 pub mod hardware;
+pub mod loader;
 pub mod memblock;
 pub mod memory_map;
 pub mod panic;

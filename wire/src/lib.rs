@@ -8,6 +8,7 @@
 //! | [`plan`] | which pages of a bank are sent |
 //! | [`coder`], [`page`] | compression, both ways |
 //! | [`send`] | the target's side |
+//! | [`push`] | the other direction: a kernel for the loader |
 //!
 //! The host's side is the crate `capture`. No allocation, no `unsafe`.
 #![no_std]
@@ -17,4 +18,5 @@ pub mod coder;
 pub mod frame;
 pub mod page;
 pub mod plan;
+pub mod push;
 pub mod send;

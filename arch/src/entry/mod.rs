@@ -14,9 +14,11 @@ use crate::{cache, core_local, image};
 
 mod drop;
 mod head;
+mod leave;
 pub(crate) mod secondary;
 
 pub(crate) use drop::SCTLR_EL1_OFF;
+pub use leave::leave;
 
 /// First word of a flattened device tree, big endian (devicetree specification 5.2).
 const FDT_MAGIC: u32 = 0xd00d_feed;

@@ -55,7 +55,12 @@ enum Hvc {
     Beats = 0xc600_a605,
     /// Make a virtual SError pending at EL1.
     RaiseSError = 0xc600_a606,
+    /// Go on at EL2, at x4 with x5 in x0, for good ([`crate::entry::leave`]).
+    Leave = 0xc600_a607,
 }
+
+/// [`Hvc::Leave`], for who leaves.
+pub(crate) const LEAVE: u64 = Hvc::Leave as u64;
 
 /// What EL2 knows of its core. SP_EL2 points to it.
 #[repr(C, align(128))]

@@ -11,6 +11,7 @@ mod flash;
 mod image;
 mod inputs;
 mod mutants;
+mod push;
 mod report;
 mod show;
 mod size;
@@ -47,6 +48,7 @@ enum Command {
     Loop(Box<crash_loop::Loop>),
     Matrix(board_matrix::BoardMatrix),
     Mutants(mutants::Mutants),
+    Push(push::Push),
     Report(report::Report),
     Show(show::Show),
     Size(size::Size),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Loop(crash_loop) => crash_loop.run(),
         Command::Matrix(matrix) => matrix.run(),
         Command::Mutants(mutants) => mutants.run(),
+        Command::Push(push) => push.run(),
         Command::Report(report) => report.run(),
         Command::Show(show) => show.run(),
         Command::Size(size) => size.run(),

@@ -31,16 +31,33 @@ pub fn kernel() -> Result<&'static Image> {
 /// It cannot be built.
 pub fn kernel_file() -> Result<&'static Path> {
     static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let file = FILE.get_or_init(|| {
-        let named = env::var_os(VARIABLE).filter(|value| !value.is_empty());
-        let built = || {
-            build(&["-p", "kernel", "--target", TARGET], &|message| {
-                message.get("executable").and_then(|path| path.as_str()).map(PathBuf::from)
-            })
-        };
-        named.map_or_else(built, |path| Ok(root().join(path))).map_err(|error| format!("{error:#}"))
-    });
+    let file = FILE.get_or_init(|| binary(VARIABLE, "kernel").map_err(|error| format!("{error:#}")));
     file.as_deref().map_err(|error| anyhow!(error.clone()))
+}
+
+/// The variable that names the loader's ELF file.
+pub const LOADER_VARIABLE: &str = "AFTERGLOW_LOADER";
+
+/// The loader of the workspace: the one that [`LOADER_VARIABLE`] names, else as cargo builds it now. Once per process.
+///
+/// # Errors
+/// It cannot be built, or is not an image.
+pub fn loader() -> Result<&'static Image> {
+    static LOADER: OnceLock<Result<Image, String>> = OnceLock::new();
+    let load = || Image::load(&binary(LOADER_VARIABLE, "loader")?).context("the loader of the workspace");
+    let loader = LOADER.get_or_init(|| load().map_err(|error| format!("{error:#}")));
+    loader.as_ref().map_err(|error| anyhow!(error.clone()))
+}
+
+/// A binary of the kernel's package: the file that the variable names, else as cargo builds it.
+fn binary(variable: &str, name: &str) -> Result<PathBuf> {
+    let named = env::var_os(variable).filter(|value| !value.is_empty());
+    let built = || {
+        build(&["-p", "kernel", "--bin", name, "--target", TARGET], &|message| {
+            message.get("executable").and_then(|path| path.as_str()).map(PathBuf::from)
+        })
+    };
+    named.map_or_else(built, |path| Ok(root().join(path)))
 }
 
 /// The variable that names the plugin of `host/plugin`.

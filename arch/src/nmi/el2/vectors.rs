@@ -77,6 +77,8 @@ el2_call:
     b.eq    call_end
     cmp     x3, #{serror}
     b.eq    call_serror
+    cmp     x3, #{leave}
+    b.eq    call_leave
     cmp     x3, #{beats}
     b.ne    9f
     mov     x1, sp
@@ -115,6 +117,19 @@ call_serror:
     msr     hcr_el2, x2
     mov     x0, #0
     eret
+
+// Stays here, for good: x4 says where to go on, x5 what x0 is there.
+call_leave:
+    msr     hcr_el2, xzr
+    isb
+    ic      iallu
+    dsb     nsh
+    isb
+    mov     x0, x5
+    mov     x1, #0
+    mov     x2, #0
+    mov     x3, #0
+    br      x4
 
 call_end:
     msr     cnthp_ctl_el2, xzr
@@ -240,6 +255,7 @@ inject:
     start = const Hvc::Start as u64,
     acknowledge = const Hvc::Acknowledge as u64 - Hvc::Start as u64,
     end = const Hvc::End as u64 - Hvc::Start as u64,
+    leave = const Hvc::Leave as u64 - Hvc::Start as u64,
     beats = const Hvc::Beats as u64 - Hvc::Start as u64,
     serror = const Hvc::RaiseSError as u64 - Hvc::Start as u64,
     amo = const HCR_AMO,
