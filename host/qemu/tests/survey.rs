@@ -15,9 +15,11 @@ fn lost_lines_and_flipped_bits_are_told_exactly() {
     assert_eq!(surveyed.resets.len(), 2, "{}", surveyed.console);
     let sum = |name| surveyed.resets.iter().map(|(counts, _)| counts[name]).sum::<u64>();
     assert!(sum("dirty_lost") > 100_000 && sum("set") + sum("cleared") > 10, "{}", surveyed.console);
-    // The stub that QEMU writes again: two lines, and nothing else.
+    // The stub that QEMU writes again, two lines, and nothing else; no damage where its block was dirty each time, for the
+    // kernel's seed is of its clock.
     let damaged: Vec<&str> = surveyed.console.lines().filter(|line| line.starts_with("survey: damaged ")).collect();
-    assert!(matches!(damaged[..], [one] if one.contains("0x40200000-0x4020007f")), "{}", surveyed.console);
+    assert_eq!(damaged.len(), usize::from(sum("damaged") > 0), "{}", surveyed.console);
+    assert!(damaged.iter().all(|one| one.contains(" 0x40200000-0x4020007f ")), "{damaged:?}");
     assert!(surveyed.console.contains("survey: recommended for the region: 0x"), "{}", surveyed.console);
 }
 
