@@ -4,7 +4,7 @@
 #     ARGS  the kernel's command line      BOARD, CPU, SMP  the machine      BOOT  other options of scripts/boot.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help install image flash matrix survey labgrid capture decoding setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
+.PHONY: help install image flash push matrix survey labgrid capture decoding setup setup-tests build run test check measure nest stop-matrix ways-to-die loop points mutants rates bench corruption soak model fuzz valgrind debug size clean
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -105,13 +105,16 @@ decoding: setup ## how fast a region becomes each format, and how large that is
 capture: build ## receive a crash over a serial line: make capture TTY=/dev/ttyUSB0
 	@cargo run --quiet $(HOST) -p afterglow -- capture $(or $(TTY),/dev/ttyUSB0)
 
-image: build ## an SD card: make image BOARD=rpi4 FIRMWARE=DIR (rpi3, rpi4, rpi5, generic; REGION=0x50000000:8M ARGS="cycles=100")
-	@cargo run --quiet $(HOST) -p afterglow -- image --board $(or $(BOARD),generic) --kernel '$(KERNEL)' $(if $(FIRMWARE),--firmware '$(FIRMWARE)') \
+image: build ## an SD card: make image BOARD=rpi4 FIRMWARE=DIR (rpi3, rpi4, rpi5, generic; REGION=0x50000000:8M ARGS="cycles=100" LOADER=1)
+	@cargo run --quiet $(HOST) -p afterglow -- image --board $(or $(BOARD),generic) --kernel '$(if $(LOADER),$(dir $(KERNEL))loader,$(KERNEL))' $(if $(FIRMWARE),--firmware '$(FIRMWARE)') \
 		$(if $(REGION),--region $(REGION)) $(if $(DTB),--dtb '$(DTB)') $(if $(ARGS),--append "$$AFTERGLOW_APPEND") -o '$(CARD)'
 
 # Root has no business with cargo: `make image` has built the command.
 flash: ## write it to a card, with care: make flash DEVICE=/dev/sdX BOARD=rpi4 (as root)
 	@'$(dir $(PLUGIN))afterglow' flash '$(CARD)' '$(or $(DEVICE),$(error which disk? make flash DEVICE=/dev/sdX BOARD=rpi4; lsblk shows them))'
+
+push: build ## send the kernel to the loader on a board: make push TTY=/dev/ttyUSB0 ARGS="cycles=100"
+	@cargo run --quiet $(HOST) -p afterglow -- push $(or $(TTY),/dev/ttyUSB0) '$(KERNEL)' --append "$$AFTERGLOW_APPEND" --watch
 
 matrix: build ## what runs of each board in QEMU, as the README shows it (a minute)
 	@cargo run --quiet $(HOST) -p afterglow -- matrix '$(KERNEL)' $(ARGS)

@@ -1,6 +1,7 @@
 //! A board at a pseudo-terminal that says what a surveying board said; noise, cuts, and boards that do not come on.
 
 #[path = "../../campaign/tests/serial/board.rs"]
+#[allow(dead_code, reason = "a board of other tests, which can do more")]
 mod board;
 
 use board::{Board, Says};
