@@ -44,9 +44,19 @@ pub const LOADER_VARIABLE: &str = "AFTERGLOW_LOADER";
 /// It cannot be built, or is not an image.
 pub fn loader() -> Result<&'static Image> {
     static LOADER: OnceLock<Result<Image, String>> = OnceLock::new();
-    let load = || Image::load(&binary(LOADER_VARIABLE, "loader")?).context("the loader of the workspace");
+    let load = || Image::load(loader_file()?).context("the loader of the workspace");
     let loader = LOADER.get_or_init(|| load().map_err(|error| format!("{error:#}")));
     loader.as_ref().map_err(|error| anyhow!(error.clone()))
+}
+
+/// The same as a file: ELF.
+///
+/// # Errors
+/// It cannot be built.
+pub fn loader_file() -> Result<&'static Path> {
+    static FILE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let file = FILE.get_or_init(|| binary(LOADER_VARIABLE, "loader").map_err(|error| format!("{error:#}")));
+    file.as_deref().map_err(|error| anyhow!(error.clone()))
 }
 
 /// A binary of the kernel's package: the file that the variable names, else as cargo builds it.
