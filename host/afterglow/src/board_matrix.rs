@@ -57,10 +57,6 @@ struct Told {
     reset: String,
 }
 
-fn is_whole(account: &Account) -> bool {
-    account.sum_holds() && account.damaged == 0
-}
-
 impl Told {
     /// From the console of a run that did the whole main job.
     ///
@@ -79,7 +75,7 @@ impl Told {
         };
         let tables = tables(console);
         ensure!(
-            tables.len() == 1 && tables.iter().all(|table| table.accounts.iter().all(is_whole)),
+            tables.len() == 1 && tables.iter().all(|table| table.accounts.iter().all(Account::is_whole)),
             "the dump is not whole"
         );
         Ok(Self {
@@ -179,7 +175,7 @@ impl Row {
             let outcome = self.run(kernel, &format!("cycles={SLOW_CRASHES} events=1000 tail=0"))?;
             outcome.expect_exit(0)?;
             let tables = tables(&outcome.console);
-            let whole = tables.iter().filter(|table| table.accounts.iter().all(is_whole)).count();
+            let whole = tables.iter().filter(|table| table.accounts.iter().all(Account::is_whole)).count();
             ensure!(whole as u64 == SLOW_CRASHES, "{whole} of {SLOW_CRASHES} were told whole\n{}", outcome.story());
             return Ok(format!("{whole} of {SLOW_CRASHES}, cache kept"));
         };

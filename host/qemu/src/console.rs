@@ -34,6 +34,12 @@ impl Account {
         let sum = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(*part));
         self.said_to_hold && sum == Some(self.attempted)
     }
+
+    /// Whether nothing is wrong with it: [`Self::sum_holds`], and nothing was damaged.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.sum_holds() && self.damaged == 0
+    }
 }
 
 /// The accounts of one boot.

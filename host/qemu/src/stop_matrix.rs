@@ -300,8 +300,7 @@ impl Cell {
         let tables = tables(console);
         let [table] = tables.as_slice() else { bail!("{} crashes are told, not one", tables.len()) };
         ensure!(
-            table.accounts.len() == CORES as usize
-                && table.accounts.iter().all(|account| account.sum_holds() && account.damaged == 0),
+            table.accounts.len() == CORES as usize && table.accounts.iter().all(|account| account.is_whole()),
             "events were lost"
         );
         let figures = figures(console, self.is_reached()).context("the panic's figures are missing")?;

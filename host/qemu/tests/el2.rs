@@ -39,7 +39,7 @@ fn stopped_in_time(outcome: &Outcome, where_it_stood: &str) {
     let tables = tables(&outcome.console);
     assert_eq!(tables.len(), 1, "{story}");
     for account in &tables[0].accounts {
-        assert!(account.sum_holds() && account.damaged == 0 && account.recovered > 0, "{account:?}\n{story}");
+        assert!(account.is_whole() && account.recovered > 0, "{account:?}\n{story}");
     }
 }
 

@@ -68,7 +68,7 @@ fn an_nmi_at_every_instruction_leaves_every_event_whole() {
         let tables = tables(&outcome.console);
         assert_eq!(tables.len(), 1, "{story}");
         for account in &tables[0].accounts {
-            assert!(account.sum_holds() && account.damaged == 0 && account.unfinished == 0, "{account:?}\n{story}");
+            assert!(account.is_whole() && account.unfinished == 0, "{account:?}\n{story}");
             assert!(account.attempted > 3 * all && account.recovered > 0, "{account:?}\n{story}");
         }
     }

@@ -13,7 +13,7 @@ fn intact(outcome: &Outcome, crashes: usize) -> Vec<Table> {
     let tables = tables(&outcome.console);
     assert_eq!(tables.len(), crashes, "{}", outcome.story());
     for account in tables.iter().flat_map(|table| &table.accounts) {
-        assert!(account.sum_holds() && account.damaged == 0, "{account:?}\n{}", outcome.story());
+        assert!(account.is_whole(), "{account:?}\n{}", outcome.story());
         // In flight when the core was stopped: at most one on each of four levels. Refused: only the last word of a core
         // whose recorder a second panic had switched off already.
         assert!(

@@ -66,5 +66,5 @@ fn parity_is_turned_on_and_off_as_soon_as_no_crash_is_left() {
     says(&second, "content    2 boots before this one");
     assert!(!second.console.contains("parity lines"), "{}", second.story());
     let all = tables(&second.console);
-    assert!(!all.is_empty() && all.iter().flat_map(|table| &table.accounts).all(|a| a.sum_holds() && a.damaged == 0));
+    assert!(!all.is_empty() && all.iter().flat_map(|table| &table.accounts).all(|a| a.is_whole()));
 }
