@@ -3,17 +3,15 @@
 
 use core::fmt;
 
-use crate::board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, MemoryQuirk};
+use crate::board::{Board, ConsoleInfo, DeviceTree, MemoryQuirk};
 use crate::bootloader;
 use crate::console::{Console, ConsoleError};
 use crate::reset::ResetWay;
-use crate::serial::{self, Line};
+use crate::serial;
 
 /// The board.
 pub(crate) struct Rpi3;
 
-/// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
-const UART_HZ: u32 = 48_000_000;
 /// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
 const CORE_HZ: u32 = 250_000_000;
 
@@ -37,8 +35,7 @@ impl Board for Rpi3 {
 
     /// Programmed, as on the Raspberry Pi 4 and for its reasons.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        let clock_hz = if info.kind == ConsoleKind::MiniUart { CORE_HZ } else { info.clock_hz.unwrap_or(UART_HZ) };
-        serial::open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
+        serial::open_raspberry_pi(info, CORE_HZ)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {

@@ -3,17 +3,15 @@
 
 use core::fmt;
 
-use crate::board::{Board, ConsoleInfo, ConsoleKind, DeviceTree, MemoryQuirk};
+use crate::board::{Board, ConsoleInfo, DeviceTree, MemoryQuirk};
 use crate::bootloader;
 use crate::console::{Console, ConsoleError};
 use crate::reset::ResetWay;
-use crate::serial::{self, Line};
+use crate::serial;
 
 /// The board.
 pub(crate) struct Rpi4;
 
-/// The PL011's clock as the firmware sets it (`init_uart_clock`); the device tree leaves it to the clock controller.
-const UART_HZ: u32 = 48_000_000;
 /// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
 const CORE_HZ: u32 = 500_000_000;
 
@@ -46,8 +44,7 @@ impl Board for Rpi4 {
     /// 103448 baud. Both give it the same clock, so that programming it does no harm where it is right already. Which pins it
     /// is on stays the firmware's business: `enable_uart=1` and `dtoverlay=disable-bt` in config.txt put it on GPIO 14 and 15.
     fn console(&self, info: &ConsoleInfo) -> Result<&'static dyn Console, ConsoleError> {
-        let clock_hz = if info.kind == ConsoleKind::MiniUart { CORE_HZ } else { info.clock_hz.unwrap_or(UART_HZ) };
-        serial::open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
+        serial::open_raspberry_pi(info, CORE_HZ)
     }
 
     fn reset_ways(&self) -> &'static [ResetWay] {

@@ -111,6 +111,14 @@ pub(crate) fn open(info: &ConsoleInfo, line: Line) -> Result<&'static dyn Consol
     Ok(console)
 }
 
+/// Opens a Raspberry Pi's, to be programmed: a PL011 by the clock that the firmware sets (`init_uart_clock`; the device tree
+/// leaves it to the clock controller), a mini-UART by the core's.
+pub(crate) fn open_raspberry_pi(info: &ConsoleInfo, core_hz: u32) -> Result<&'static dyn Console, ConsoleError> {
+    const PL011_HZ: u32 = 48_000_000;
+    let clock_hz = if info.kind == ConsoleKind::MiniUart { core_hz } else { info.clock_hz.unwrap_or(PL011_HZ) };
+    open(&ConsoleInfo { clock_hz: Some(clock_hz), ..info.clone() }, Line::Program)
+}
+
 impl Serial {
     fn new(info: &ConsoleInfo, line: Line) -> Result<Self, ConsoleError> {
         let chip = UnsafeCell::new(Chip::open(info, line)?);
