@@ -148,17 +148,9 @@ primary_entry:
 
 // Invalidates what this image writes with the MMU off: read-only data (relocated) up to the end. Clobbers x0-x3.
 invalidate_written:
-    adrp    x0, __text_end
-    adrp    x1, __image_end
-    mrs     x2, ctr_el0
-    ubfx    x2, x2, #16, #4     // DminLine: log2 of words
-    mov     x3, #4
-    lsl     x3, x3, x2
-1:  dc      ivac, x0
-    add     x0, x0, x3
-    cmp     x0, x1
-    b.lo    1b
-    dsb     sy
+"#,
+    own_lines!("ivac"),
+    r#"
     ret
     .ltorg
     .popsection

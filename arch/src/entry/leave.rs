@@ -23,17 +23,9 @@ leave_image:
     ldr     x0, ={sctlr_el1}
     msr     sctlr_el1, x0
     isb
-    adrp    x0, __text_end
-    adrp    x1, __image_end
-    mrs     x2, ctr_el0
-    ubfx    x2, x2, #16, #4     // DminLine: log2 of words
-    mov     x3, #4
-    lsl     x3, x3, x2
-1:  dc      civac, x0
-    add     x0, x0, x3
-    cmp     x0, x1
-    b.lo    1b
-    dsb     sy
+"#,
+    own_lines!("civac"),
+    r#"
     tlbi    vmalle1
     ic      iallu
     dsb     nsh

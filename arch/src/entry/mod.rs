@@ -12,6 +12,28 @@ use crate::cores::affinity;
 use crate::mmu::{self, MmuRegisters};
 use crate::{cache, core_local, image};
 
+/// Does `dc` with this operation to each line of what this image writes: read-only data (relocated) up to the end. Clobbers
+/// x0 to x3.
+macro_rules! own_lines {
+    ($operation:literal) => {
+        concat!(
+            "adrp x0, __text_end\n",
+            "adrp x1, __image_end\n",
+            "mrs  x2, ctr_el0\n",
+            "ubfx x2, x2, #16, #4\n", // DminLine: log2 of words
+            "mov  x3, #4\n",
+            "lsl  x3, x3, x2\n",
+            "1: dc ",
+            $operation,
+            ", x0\n",
+            "add  x0, x0, x3\n",
+            "cmp  x0, x1\n",
+            "b.lo 1b\n",
+            "dsb  sy",
+        )
+    };
+}
+
 mod drop;
 mod head;
 mod leave;
