@@ -106,10 +106,20 @@ pub(crate) struct Boot {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum BoardName {
+pub(crate) enum BoardName {
     Virt,
     Raspi4b,
     Raspi3b,
+}
+
+impl BoardName {
+    pub(crate) fn board(self) -> Board {
+        match self {
+            Self::Virt => Board::Virt,
+            Self::Raspi4b => Board::Raspi4b,
+            Self::Raspi3b => Board::Raspi3b,
+        }
+    }
 }
 
 impl Boot {
@@ -129,11 +139,7 @@ impl Boot {
     }
 
     fn machine(&self) -> Result<Machine> {
-        let board = match self.board {
-            BoardName::Virt => Board::Virt,
-            BoardName::Raspi4b => Board::Raspi4b,
-            BoardName::Raspi3b => Board::Raspi3b,
-        };
+        let board = self.board.board();
         let mut machine =
             Machine::new(board).kernel(&Image::load(&self.kernel)?).append(&self.append).serial(&self.serial);
         machine = machine.cpu(&self.cpu).smp(self.smp).gic(self.gic).el2(self.el2).secure(self.secure);

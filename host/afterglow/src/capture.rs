@@ -1,14 +1,15 @@
 //! `afterglow capture`: a kernel's binary dump, from a serial line or from what was stored of one, becomes images of regions.
 
 use crate::inputs;
+use crate::progress;
 use crate::terminal::Filter;
 use anyhow::{Context, Result, bail};
 use campaign::serial::port::{Port, Read};
 use capture::{Assembler, Event, Transfer};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,15 +65,7 @@ struct Shown {
 
 impl Shown {
     fn new(quiet: bool) -> Self {
-        let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let target = match std::io::stderr().is_terminal() && !is_dumb {
-            true => ProgressDrawTarget::stderr_with_hz(5),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        // Only a wrong template fails.
-        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} pages, {msg}, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress::bar(None, "{wide_bar} {pos} of {len} pages, {msg}, {eta} left");
         Self { filter: Filter::default(), line: String::new(), bar, quiet, deaf: false }
     }
 

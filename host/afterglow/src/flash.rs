@@ -1,10 +1,10 @@
 //! `afterglow flash`: a card's image onto a card.
 
+use crate::progress;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sdcard::flash::{Disk, Permission, Phase, System, Target, refusals, verify, write};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -45,7 +45,8 @@ impl Flash {
         let again = system.disk(&self.device)?;
         ensure!(again == disk, "{} is not what it was when you were asked: begin again", self.device.display());
         let mut target = Target::open(&system, &disk)?;
-        let bar = bar(image.len() as u64);
+        let template = "{msg:12} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
+        let bar = progress::bar(Some(image.len() as u64), template);
         let mut progress = |phase, done| {
             bar.set_message(if phase == Phase::Write { "writing" } else { "reading back" });
             bar.set_position(done);
@@ -90,14 +91,6 @@ fn ask(name: &str, image: &Path, from: &mut dyn BufRead) -> Result<()> {
 
 fn size(bytes: u64) -> String {
     if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
-}
-
-fn bar(size: u64) -> ProgressBar {
-    let shown = std::io::stderr().is_terminal();
-    let target = if shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}");
-    // Only a wrong template fails.
-    ProgressBar::with_draw_target(Some(size), target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod flash;
 mod image;
 mod inputs;
 mod mutants;
+mod progress;
 mod push;
 mod report;
 mod show;

@@ -1,14 +1,15 @@
 //! `afterglow push`: a kernel goes over a serial line to the loader that waits on the board.
 
 use crate::inputs;
+use crate::progress;
 use crate::terminal::Filter;
 use anyhow::{Context, Result, anyhow, bail};
 use campaign::serial::port::{Port, Read};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use push::{Pusher, State, line_bytes, meaning};
 use qemu::Image;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -178,15 +179,7 @@ struct Shown {
 
 impl Shown {
     fn new() -> Self {
-        let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let target = match std::io::stderr().is_terminal() && !is_dumb {
-            true => ProgressDrawTarget::stderr_with_hz(5),
-            false => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        // Only a wrong template fails.
-        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} KiB, {per_sec}, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = progress::bar(None, "{wide_bar} {pos} of {len} KiB, {per_sec}, {eta} left");
         Self { filter: Filter::default(), bar, is_deaf: false }
     }
 

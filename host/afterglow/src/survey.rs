@@ -3,9 +3,10 @@
 mod board;
 mod emulated;
 
+use crate::boot::BoardName;
 use crate::style::{Out, Style};
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use qemu::Board;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -74,23 +75,15 @@ pub(crate) struct Survey {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum BoardName {
-    Virt,
-    Raspi4b,
-    Raspi3b,
-}
-
 impl Survey {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         if let Some(device) = &self.serial {
             return board::listen(self, device);
         }
         let kernel = qemu::Image::load(self.kernel.as_deref().context("which kernel?")?)?;
-        match self.board {
-            BoardName::Virt => emulated::losing(self, &kernel),
-            BoardName::Raspi4b => emulated::plain(self, &kernel, Board::Raspi4b),
-            BoardName::Raspi3b => emulated::plain(self, &kernel, Board::Raspi3b),
+        match self.board.board() {
+            Board::Virt => emulated::losing(self, &kernel),
+            board => emulated::plain(self, &kernel, board),
         }
     }
 

@@ -1,7 +1,7 @@
 //! How far it is: a bar where somebody looks, a line now and then where a log is kept.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use crate::progress;
+use indicatif::ProgressBar;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,15 +23,12 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of so many crashes, if that is known.
     pub(crate) fn new(expected: Option<u64>) -> Self {
-        let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let bar = (std::io::stderr().is_terminal() && !is_dumb).then(|| {
-            let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr_with_hz(5));
+        let bar = progress::is_watched().then(|| {
             let template = match expected {
                 Some(_) => "{wide_bar} {pos} of {len} crashes, {per_sec}, {msg}, {eta} left",
                 None => "{spinner} {pos} crashes, {per_sec}, {msg}, {elapsed}",
             };
-            // Only a wrong template fails.
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let bar = progress::bar(expected, template);
             bar.set_message("0 bad");
             bar
         });
