@@ -28,6 +28,9 @@ impl Pl011 {
         if let (Line::Program, Some(clock_hz)) = (line, info.clock_hz) {
             let config = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
             uart.enable(config, info.baud.unwrap_or(BAUD), clock_hz).map_err(|_| ConsoleError::BadClock)?;
+            // The FIFOs are empty now. QEMU, if one was full, does not look at the line again before somebody reads.
+            // SAFETY: the data register, the first of the registers above; reading it takes nothing from an empty FIFO.
+            let _ = unsafe { registers.cast::<u32>().read_volatile() };
         }
         Ok(Self(uart))
     }

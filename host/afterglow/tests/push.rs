@@ -1,58 +1,62 @@
 //! `afterglow push` as a user has it: the loader boots, a kernel goes over the line, panics, is reset, and is started again by the
 //! loader, which kept it; its crash is told whole.
 
-use std::io::{BufRead, BufReader};
+use qemu::{Machine, Overlay, Running};
+use serde_json::json;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-/// The loader in QEMU, on a serial line of its own; it ends with this.
+/// Bounds what hangs; no test waits for it.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The loader in QEMU, on a serial line of its own; its cores stand still at first.
 struct Board {
-    qemu: Child,
+    running: Running,
     line: String,
 }
 
 impl Board {
-    fn start(options: &[&str]) -> Self {
-        let loader = qemu::workspace::loader_file().unwrap();
-        let mut qemu = Command::new("timeout")
-            .args(["--kill-after=5", "240", env!("CARGO_BIN_EXE_afterglow"), "boot"])
-            .arg(loader)
-            .args(["--serial", "pty"])
-            .args(options)
-            .env_remove("AFTERGLOW_APPEND")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(qemu.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let line = said.find_map(|line| line.split(' ').find(|word| word.starts_with("/dev/pts/")).map(str::to_owned));
-        Self { qemu, line: line.expect("QEMU names its line") }
+    fn start() -> Self {
+        let machine = Machine::virt().el2(true).kernel(qemu::workspace::loader().unwrap());
+        let machine = machine.overlay(Overlay::virt_region()).serial("pty").qmp().extra(["-S"]);
+        let mut running = machine.start(PATIENCE).unwrap();
+        let said = running.expect_line(|line| line.contains("/dev/pts/"), PATIENCE).unwrap();
+        let line = said.split(' ').find(|word| word.starts_with("/dev/pts/")).unwrap().to_owned();
+        Self { running, line }
     }
 
-    /// Pushes the kernel; all that the command and the board said.
-    fn push(&self, options: &[&str]) -> (Option<i32>, String) {
-        let pushed = Command::new("timeout")
+    fn go(&mut self) {
+        self.running.qmp().unwrap().execute("cont", json!({})).unwrap();
+    }
+
+    /// Begins to push the kernel.
+    fn push(&self, options: &[&str]) -> Child {
+        Command::new("timeout")
             .args(["--kill-after=5", "200", env!("CARGO_BIN_EXE_afterglow"), "push", &self.line])
             .arg(qemu::workspace::kernel_file().unwrap())
             .args(options)
-            .output()
-            .unwrap();
-        let said = [pushed.stdout, pushed.stderr].concat();
-        (pushed.status.code(), String::from_utf8_lossy(&said).into_owned())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
-impl Drop for Board {
-    fn drop(&mut self) {
-        // `timeout` passes it on; where all has ended there is nobody left.
-        let _ = Command::new("kill").arg(self.qemu.id().to_string()).status();
-        let _ = self.qemu.wait();
-    }
+/// All that the command said, and the board.
+fn ended(pushing: Child) -> (Option<i32>, String) {
+    let pushed = pushing.wait_with_output().unwrap();
+    let said = [pushed.stdout, pushed.stderr].concat();
+    (pushed.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
 #[test]
 fn a_pushed_kernel_panics_and_is_started_again_by_the_loader_that_kept_it() {
-    let (status, said) = Board::start(&["--el2"]).push(&["--append", "events=300 tail=0 cycles=1", "--watch"]);
+    let mut board = Board::start();
+    let pushing = board.push(&["--append", "events=300 tail=0 cycles=1", "--watch"]);
+    // QEMU looks once a second whether somebody is at the line. Then knocks fill the receiver before the loader sets it up.
+    std::thread::sleep(Duration::from_secs(2));
+    board.go();
+    let (status, said) = ended(pushing);
     assert_eq!(status, Some(0), "{said}");
     for text in [
         "pushed in ",

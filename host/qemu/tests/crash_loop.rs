@@ -3,6 +3,12 @@
 mod kernel;
 use kernel::{machine, run, says};
 use qemu::Outcome;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// Bounds what hangs; no test waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Boots that recorded.
 fn recorded(outcome: &Outcome) -> usize {
@@ -58,4 +64,33 @@ fn banks_that_are_kept_do_not_keep_a_loop_from_being_seen() {
     let outcome = run(&machine("banks=2 keep=first cycles=100 ack=no crash_loop=4 events=300 tail=0"), 3);
     says(&outcome, "this boot records nothing");
     says(&outcome, "crash loop: 4 boots in a row have crashed");
+}
+
+/// Reads the line until it has said this.
+fn hear(line: &mut UnixStream, heard: &mut String, text: &str) {
+    let mut buffer = [0; 4096];
+    while !heard.contains(text) {
+        let count = line.read(&mut buffer).unwrap_or(0);
+        assert!(count > 0, "it does not say {text:?}\n{heard}");
+        heard.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+}
+
+#[test]
+fn a_key_runs_the_workload_once_more() {
+    let machine = machine("cycles=100 crash_loop=1 events=300 tail=0 ack=no");
+    let ram = machine.make_ram().unwrap();
+    run(&machine.clone().ram(&ram), 3);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("serial");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let machine = machine.append("after=halt").ram(&ram).serial(format!("unix:{}", socket.display()));
+    let running = machine.start(PATIENCE).unwrap();
+    let (mut line, _) = listener.accept().unwrap();
+    line.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut heard = String::new();
+    hear(&mut line, &mut heard, "crash loop: press a key to run the workload once more");
+    line.write_all(b"k").unwrap();
+    hear(&mut line, &mut heard, "recording 300 events on each of 4 cores");
+    running.kill().unwrap();
 }
