@@ -199,10 +199,10 @@ impl Row {
 
 /// From a survey's report.
 fn surveyed(console: &str) -> Result<String> {
-    let line = |begin: &str| console.lines().find_map(|line| line.strip_prefix(begin));
-    let resets = line("survey: report, 1 rounds, ").and_then(|rest| rest.split(' ').next()).context("no report")?;
-    let place = line("survey: recommended for the region: ").and_then(|rest| rest.split('-').next());
-    Ok(format!("{resets} resets, {}", place.context("no place is recommended")?))
+    let report = survey::serial::read(console.as_bytes()).report;
+    let title = report.title.context("no report")?;
+    let place = report.recommended.flatten().context("no place is recommended")?;
+    Ok(format!("{} resets, {:#x}", title.resets, place.range.first))
 }
 
 impl BoardMatrix {

@@ -28,7 +28,6 @@
 //! | a cache that loses, and its reports | [`losing`] |
 //! | what the kernel printed | [`console`] |
 //! | the kernel of this workspace, for tests | [`workspace`] |
-//! | what a survey tells, against what was done to memory | [`survey`] |
 //! | the stop of cores, by every means on every machine | [`stop_matrix`] |
 //!
 //! At most as many QEMUs run at a time as there are cores, in one process; `AFTERGLOW_QEMU_JOBS` changes that.
@@ -48,7 +47,6 @@ pub mod qmp;
 pub mod ram;
 pub mod running;
 pub mod stop_matrix;
-pub mod survey;
 pub mod trace;
 pub mod trampoline;
 pub mod uboot;

@@ -7,10 +7,12 @@
 //! | which lines of the console say something | `words.rs` |
 //! | lines become a report, or the reason why there is none | `watch.rs` |
 //! | a board at a serial port | `serial.rs` |
+//! | a survey in QEMU, held against what was done to its memory | `injected.rs` |
 //! | memory drawn as cells | `map.rs` |
 //! | the whole report for a person | `draw.rs` |
 
 pub mod draw;
+pub mod injected;
 pub mod map;
 pub mod model;
 pub mod serial;

@@ -1,5 +1,7 @@
 //! What a survey found, as the kernel tells it.
 
+pub use kernel::memblock::Size;
+pub use kernel::survey::judge::Tally;
 use kernel::survey::state::Way;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -36,20 +38,6 @@ impl Range {
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}-{:#x} ({})", self.first, self.last, Size(self.size()))
-    }
-}
-
-/// A number of bytes, in the largest unit that has it whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Size(pub u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        match units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift) {
-            Some((shift, unit)) => write!(f, "{} {unit}", self.0 >> shift),
-            None => write!(f, "{} bytes", self.0),
-        }
     }
 }
 
@@ -101,49 +89,26 @@ impl Serialize for By {
     }
 }
 
-/// Counters of one check, or of all by one way. Lines are of 64 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Lines that had been cleaned, or written past the cache, and were not there any more.
-    pub damaged: u64,
-    /// Of so many.
-    pub kept_of: u64,
-    /// Lines that were left dirty in the cache and were lost.
-    pub dirty_lost: u64,
-    /// Of so many.
-    pub dirty_of: u64,
-    /// Lines that held an older fill.
-    pub stale: u64,
-    /// The oldest of it, in resets.
-    pub oldest: u64,
-    /// Lines that held what belongs to another address.
-    pub moved: u64,
-    /// Bits that were 0 and became 1.
-    pub set: u64,
-    /// Bits that were 1 and became 0.
-    pub cleared: u64,
-    /// Which bits of a word they were.
-    pub bits: u64,
+/// The counters by their names.
+#[must_use]
+pub fn counters(tally: &Tally) -> [(&'static str, u64); 10] {
+    let Tally { checks: _, kept_of, damaged, dirty_of, dirty_lost, stale, oldest, moved, set, cleared, bits } = *tally;
+    [
+        ("damaged", damaged),
+        ("kept_of", kept_of),
+        ("dirty_lost", dirty_lost),
+        ("dirty_of", dirty_of),
+        ("stale", stale),
+        ("oldest", oldest),
+        ("moved", moved),
+        ("set", set),
+        ("cleared", cleared),
+        ("bits", bits),
+    ]
 }
 
-impl Tally {
-    /// Adds another one up.
-    pub fn add(&mut self, other: &Self) {
-        let sums = [
-            (&mut self.damaged, other.damaged),
-            (&mut self.kept_of, other.kept_of),
-            (&mut self.dirty_lost, other.dirty_lost),
-            (&mut self.dirty_of, other.dirty_of),
-            (&mut self.stale, other.stale),
-            (&mut self.moved, other.moved),
-            (&mut self.set, other.set),
-            (&mut self.cleared, other.cleared),
-        ];
-        // What a line made up may be as large as it likes.
-        sums.into_iter().for_each(|(sum, more)| *sum = sum.saturating_add(more));
-        self.oldest = self.oldest.max(other.oldest);
-        self.bits |= other.bits;
-    }
+fn as_object<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counters(tally))
 }
 
 /// A bit that turned over.
@@ -167,6 +132,7 @@ pub struct Check {
     /// The region did not keep the survey's own notes.
     pub region_lost: bool,
     /// What was counted.
+    #[serde(serialize_with = "as_object")]
     pub tally: Tally,
     /// Bits that turned over, the first few hundred.
     pub flips: Vec<Flip>,
@@ -180,6 +146,7 @@ pub struct Total {
     /// How often it was taken; 0: the board does not offer it.
     pub resets: u64,
     /// What was counted.
+    #[serde(serialize_with = "as_object")]
     pub tally: Tally,
 }
 
@@ -228,6 +195,8 @@ pub struct Recommended {
 pub struct Report {
     /// Rounds, resets, and resets after which the region itself was lost.
     pub title: Option<Title>,
+    /// What its pattern begins with.
+    pub seed: Option<u64>,
     /// What was filled, as told when it began.
     pub fills: Vec<Range>,
     /// Each check that was heard.

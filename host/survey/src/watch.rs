@@ -4,6 +4,7 @@ use crate::model::{By, Recommended, Report};
 use crate::words::{Word, word};
 use campaign::serial::lines::Line;
 use std::fmt;
+use std::mem::take;
 use std::time::Duration;
 
 /// Boots without a word of a survey: one that dies early, again and again.
@@ -111,7 +112,7 @@ impl Watch {
 
     fn survey(&mut self, word: Word, line: &Line, now: Duration) -> (Option<Step>, Option<Ending>) {
         let step = match word {
-            Word::Begins(rounds) => return self.begins(rounds),
+            Word::Begins(rounds, seed) => return self.begins(rounds, seed),
             Word::Asks(round, rounds, number, by) => {
                 self.rounds = rounds;
                 self.asked = Some((by, now));
@@ -162,17 +163,17 @@ impl Watch {
     }
 
     /// A survey begins. If one was under way already, the reset before has left nothing of it.
-    fn begins(&mut self, rounds: u64) -> (Option<Step>, Option<Ending>) {
+    fn begins(&mut self, rounds: u64, seed: u64) -> (Option<Step>, Option<Ending>) {
         self.rounds = rounds;
         if let Some((by, _)) = self.asked {
             return (None, Some(Ending::LosesAll(by)));
         }
         let again = !self.report.fills.is_empty() || !self.report.checks.is_empty();
+        self.report = Report { seed: Some(seed), ..if again { Report::default() } else { take(&mut self.report) } };
         if !again {
             return (Some(Step::Begins(rounds)), None);
         }
         self.restarts += 1;
-        self.report = Report::default();
         (Some(Step::Again), (self.restarts > 1).then_some(Ending::BeginsAgain))
     }
 

@@ -7,8 +7,8 @@ use crate::model::{By, Check, Damaged, Flip, Memory, Placed, Range, Tally, Title
 pub(crate) enum Word {
     /// A boot of the kernel begins.
     Banner,
-    /// A survey begins: so many rounds.
-    Begins(u64),
+    /// A survey begins: so many rounds, and the seed of its pattern.
+    Begins(u64, u64),
     /// This is filled.
     Fills(Range),
     /// A reset is asked for: round, of how many, the reset's number, by which way.
@@ -109,8 +109,9 @@ fn survey(text: &str) -> Option<Word> {
     if let Some(rest) = text.strip_prefix("reset ") {
         return checked(rest).map(Word::Checked);
     }
-    if let Some((rounds, _)) = text.split_once(" rounds, seed 0x") {
-        return rounds.parse().ok().map(Word::Begins);
+    if let Some((rounds, rest)) = text.split_once(" rounds, seed ") {
+        let (seed, _) = rest.split_once(',')?;
+        return Some(Word::Begins(rounds.parse().ok()?, hexadecimal(seed)?));
     }
     let (name, rest) = text.split_once(": ")?;
     match By::of(name) {
@@ -188,6 +189,7 @@ fn tally(text: &str) -> Option<Tally> {
     };
     let ((damaged, kept_of), (dirty_lost, dirty_of)) = (of(damaged, "damaged")?, of(dirty_lost, "dirty_lost")?);
     Some(Tally {
+        checks: 0,
         damaged,
         kept_of,
         dirty_lost,
@@ -224,7 +226,7 @@ mod tests {
         let cases = [
             ("pan\u{1}afterglow 0.1.0: a flight recorder that survives its crash", Word::Banner),
             ("survey: begins anew, nothing is known of an earlier one", Word::Surveys),
-            ("survey: 3 rounds, seed 0x9f77de, 1978 blocks of 0x10000 bytes", Word::Begins(3)),
+            ("survey: 3 rounds, seed 0x9f77de, 1978 blocks of 0x10000 bytes", Word::Begins(3, 0x9f_77de)),
             ("??survey: fills 0x40010000-0x40ffffff", Word::Fills(range(0x4001_0000, 0x40ff_ffff))),
             ("survey: round 2 of 3, reset 4 by PSCI SYSTEM_RESET", Word::Asks(2, 3, 4, by("PSCI SYSTEM_RESET"))),
             ("survey: bit 18 of 0x405f1b60 became 1", Word::Flip(Flip { address: 0x405f_1b60, bit: 18, set: true })),
@@ -263,6 +265,7 @@ mod tests {
         }
         let line = "survey: reset 2 by panic, the region itself was lost: damaged=1/2 dirty_lost=3/4 stale=5 oldest=6 moved=7 set=8 cleared=9 bits=0xa";
         let tally = Tally {
+            checks: 0,
             damaged: 1,
             kept_of: 2,
             dirty_lost: 3,

@@ -5,13 +5,16 @@ use crate::terminal::Filter;
 use anyhow::{Result, ensure};
 use qemu::{Board, Image, Machine, Overlay, Status};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
+use survey::injected::{Injected, Surveyed};
+use survey::model::counters;
 use survey::serial::read;
 
 /// On virt, where the cache loses, and the report is compared with what was done.
 pub(super) fn losing(wishes: &Survey, kernel: &Image) -> Result<ExitCode> {
-    let done = qemu::survey::Survey {
+    let done = Injected {
         rounds: wishes.rounds,
         memory: wishes.memory,
         evict: wishes.evict,
@@ -19,19 +22,15 @@ pub(super) fn losing(wishes: &Survey, kernel: &Image) -> Result<ExitCode> {
         seed: wishes.seed,
         limit: Duration::from_secs(wishes.timeout),
     };
-    let surveyed = done.run(kernel)?;
-    let console = whole(&surveyed.console);
-    show_console(wishes, console);
-    let found = read(console.as_bytes());
-    let resets: Vec<_> = surveyed
-        .resets
-        .iter()
-        .map(|(counts, time)| json!({ "counts": counts, "seconds": time.as_secs_f64() }))
-        .collect();
-    wishes.show(&found, json!({ "resets": resets, "differences": surveyed.differences }))?;
-    let (count, differences) = (surveyed.resets.len(), &surveyed.differences);
+    let Surveyed { console, status, found, times, differences } = done.run(kernel)?;
+    show_console(wishes, &console);
+    let counts = found.report.checks.iter().map(|check| counters(&check.tally).into_iter().collect::<BTreeMap<_, _>>());
+    let resets: Vec<_> =
+        counts.zip(&times).map(|(counts, time)| json!({ "counts": counts, "seconds": time.as_secs_f64() })).collect();
+    wishes.show(&found, json!({ "resets": resets, "differences": differences }))?;
+    let count = times.len();
     if !wishes.json {
-        for (number, (_, time)) in (1..).zip(&surveyed.resets) {
+        for (number, time) in (1..).zip(&times) {
             println!("up to reset {number}: {:.1} s", time.as_secs_f64());
         }
         differences.iter().for_each(|difference| println!("difference: {difference}"));
@@ -41,7 +40,7 @@ pub(super) fn losing(wishes: &Survey, kernel: &Image) -> Result<ExitCode> {
         }
     }
     // Bits are turned over on purpose here, so that they are no failure.
-    let good = differences.is_empty() && count > 0 && surveyed.status != Status::TimedOut;
+    let good = differences.is_empty() && count > 0 && status != Status::TimedOut;
     let told = found.report.missing().is_empty() && matches!(found.report.recommended, Some(Some(_)));
     Ok(if good && told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -60,12 +59,6 @@ pub(super) fn plain(wishes: &Survey, kernel: &Image, board: Board) -> Result<Exi
     let found = read(outcome.console.as_bytes());
     wishes.show(&found, json!({}))?;
     Ok(ExitCode::from(found.status()))
-}
-
-/// The console from the last beginning of the survey: what was read while it ran may stand before the whole of it.
-fn whole(console: &str) -> &str {
-    let begin = console.rfind(" rounds, seed 0x").and_then(|at| console[..at].rfind('\n'));
-    begin.map_or(console, |at| &console[at + 1..])
 }
 
 fn show_console(wishes: &Survey, console: &str) {

@@ -1,24 +1,30 @@
 //! The survey on emulated boards: what it tells is what was done to memory.
 
-use qemu::survey::Survey;
 use qemu::workspace;
 use qemu::{Board, Machine, Overlay};
 use std::time::Duration;
+use survey::injected::Injected;
+use survey::model::Tally;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn lost_lines_and_flipped_bits_are_told_exactly() {
-    let survey = Survey { rounds: 1, memory: 128 << 20, evict: 50, flips: 30, seed: 3, limit: LIMIT };
+    let survey = Injected { rounds: 1, memory: 128 << 20, evict: 50, flips: 30, seed: 3, limit: LIMIT };
     let surveyed = survey.run(workspace::kernel().unwrap()).unwrap();
     assert!(surveyed.differences.is_empty(), "{:#?}\n{}", surveyed.differences, surveyed.console);
-    assert_eq!(surveyed.resets.len(), 2, "{}", surveyed.console);
-    let sum = |name| surveyed.resets.iter().map(|(counts, _)| counts[name]).sum::<u64>();
-    assert!(sum("dirty_lost") > 100_000 && sum("set") + sum("cleared") > 10, "{}", surveyed.console);
+    let checks = &surveyed.found.report.checks;
+    assert_eq!((surveyed.times.len(), checks.len()), (2, 2), "{}", surveyed.console);
+    let sum = |count: fn(&Tally) -> u64| checks.iter().map(|check| count(&check.tally)).sum::<u64>();
+    assert!(
+        sum(|tally| tally.dirty_lost) > 100_000 && sum(|tally| tally.set + tally.cleared) > 10,
+        "{}",
+        surveyed.console
+    );
     // The stub that QEMU writes again, two lines, and nothing else; no damage where its block was dirty each time, for the
     // kernel's seed is of its clock.
     let damaged: Vec<&str> = surveyed.console.lines().filter(|line| line.starts_with("survey: damaged ")).collect();
-    assert_eq!(damaged.len(), usize::from(sum("damaged") > 0), "{}", surveyed.console);
+    assert_eq!(damaged.len(), usize::from(sum(|tally| tally.damaged) > 0), "{}", surveyed.console);
     assert!(damaged.iter().all(|one| one.contains(" 0x40200000-0x4020007f ")), "{damaged:?}");
     assert!(surveyed.console.contains("survey: recommended for the region: 0x"), "{}", surveyed.console);
 }

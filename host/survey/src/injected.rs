@@ -1,18 +1,21 @@
-//! A survey in a machine whose cache loses, and whether what the kernel tells is what the plugin did.
+//! A survey in a machine whose cache loses and whose bits turn over, and whether what the kernel tells is what the plugin did.
 
-use crate::machine::Board;
-use crate::process::Status;
-use crate::{Image, Machine, Overlay, losing, trampoline};
+use crate::model::{Check, Report};
+use crate::serial::read;
+use crate::watch::Found;
 use anyhow::{Context, Result, ensure};
 use cachesim::options::Options;
 use cachesim::report::Reset;
+use kernel::survey::judge::LINE;
+use kernel::survey::pattern::BLOCK;
+use qemu::{Board, Image, Machine, Overlay, Status, losing, trampoline};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What is surveyed, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub struct Injected {
     /// Rounds.
     pub rounds: u32,
     /// Bytes of RAM of `virt`.
@@ -34,8 +37,10 @@ pub struct Surveyed {
     pub console: String,
     /// How it ended.
     pub status: Status,
-    /// For each reset what the kernel counted, and the time from the reset before.
-    pub resets: Vec<(BTreeMap<String, u64>, Duration)>,
+    /// What it tells.
+    pub found: Found,
+    /// For each reset the time from the one before.
+    pub times: Vec<Duration>,
     /// Where the kernel's word and the plugin's differ.
     pub differences: Vec<String>,
 }
@@ -43,14 +48,10 @@ pub struct Surveyed {
 /// Where QEMU puts a `-kernel` whose text_offset is 0, from the beginning of RAM: images lie on boundaries of 2 MiB, and at the
 /// first one are QEMU's own instructions.
 const STUB_AT: u64 = 2 << 20;
-/// Bytes of a line.
-const LINE: u64 = 64;
-/// Bytes of what has one class: as the kernel's pattern.
-const BLOCK: u64 = 64 << 10;
 /// The window through which the kernel stores past the cache: as `arch::mmu::uncached`.
 const WINDOW: (u64, u64) = (1 << 46, 1 << 40);
 
-impl Survey {
+impl Injected {
     /// Runs it on `virt`.
     ///
     /// # Errors
@@ -93,38 +94,38 @@ impl Survey {
         let outcome = running.wait()?;
         // All of it, with what came before the resets.
         let console = outcome.console;
-        let (told, mut differences) = compare(&console, &resets, base, &(base + STUB_AT..base + STUB_AT + stub))?;
-        if told.len() != resets.len() {
-            differences.push(format!("{} resets, the kernel tells of {}", resets.len(), told.len()));
+        let found = read(console.as_bytes());
+        let mut differences = compare(&found.report, &resets, base, &(base + STUB_AT..base + STUB_AT + stub))?;
+        let told = found.report.checks.len();
+        if told != resets.len() {
+            differences.push(format!("{} resets, the kernel tells of {told}", resets.len()));
         }
-        Ok(Surveyed { console, status: outcome.status, resets: told.into_iter().zip(times).collect(), differences })
+        Ok(Surveyed { console, status: outcome.status, found, times, differences })
     }
 }
 
-/// What was counted after each reset, by the kernel's names; and the differences, in words.
-pub type Compared = (Vec<BTreeMap<String, u64>>, Vec<String>);
-
-/// What the kernel said of each reset, and where it differs from what was done, in all that it fills. QEMU itself writes
-/// these lines again at each reset: they are damaged, or lost where their block was dirty.
+/// Where what the kernel says of each reset differs from what was done, in all that it fills; in words. QEMU itself writes these
+/// lines again at each reset: they are damaged, or lost where their block was dirty.
 ///
 /// # Errors
-/// The kernel's lines cannot be read.
-pub fn compare(console: &str, resets: &[Reset], base: u64, written: &Range<u64>) -> Result<Compared> {
-    let filled = filled(console)?;
-    let seed = seed(console)?;
-    let counts = |address: u64| filled.iter().any(|range| range.contains(&address));
+/// The kernel does not tell what it fills.
+fn compare(report: &Report, resets: &[Reset], base: u64, written: &Range<u64>) -> Result<Vec<String>> {
+    let seed = report.seed.context("the kernel tells no seed")?;
+    let counts = |address: u64| report.fills.iter().any(|range| range.contains(address));
     let written: Vec<u64> = written.clone().step_by(LINE as usize).filter(|at| counts(*at)).collect();
-    let (mut all, mut differences, mut flipped) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut differences, mut flipped) = (Vec::new(), Bits::new());
     for reset in resets {
         let number = reset.number;
-        let Some((said, bits)) = said(console, number)? else { continue };
+        let Some(Check { tally, flips, .. }) = report.checks.iter().find(|check| check.number == number) else {
+            continue;
+        };
         let lost: BTreeSet<u64> = reset.lost.iter().map(|lost| base + lost.at).filter(|at| counts(*at)).collect();
         // What turned over before stays only under a line that was lost again: all others have been written anew.
         flipped.retain(|(address, _), _| lost.contains(&(address & !63)));
         for (bit, set) in &reset.flipped {
             let address = base + bit / 8;
             if counts(address) {
-                let place = (address & !7, bit % 64);
+                let place = (address & !7, (bit % 64) as u32);
                 // Twice is not at all.
                 if flipped.remove(&place).is_none() {
                     flipped.insert(place, *set);
@@ -135,45 +136,33 @@ pub fn compare(console: &str, resets: &[Reset], base: u64, written: &Range<u64>)
         let dirty = |at: &&u64| is_dirty(seed, **at, number);
         let gone = lost.len() + written.len();
         let dirty_lost = lost.iter().chain(&written).filter(dirty).count();
-        let blocks = filled.iter().flat_map(|range| range.clone().step_by(BLOCK as usize));
+        let blocks = report.fills.iter().flat_map(|range| (range.first..=range.last).step_by(BLOCK as usize));
         let (all_dirty, all_kept): (Vec<_>, Vec<_>) = blocks.partition(|at| is_dirty(seed, *at, number));
         let lines = |blocks: &[u64]| blocks.len() as u64 * (BLOCK / LINE);
         let expected = [
-            ("damaged", (gone - dirty_lost) as u64),
-            ("damaged_of", lines(&all_kept)),
-            ("dirty_lost", dirty_lost as u64),
-            ("dirty_lost_of", lines(&all_dirty)),
-            ("stale", lost.len() as u64),
-            ("moved", 0),
-            ("set", set),
-            ("cleared", flipped.len() as u64 - set),
-            ("bits", flipped.keys().fold(0, |bits, (_, bit)| bits | 1 << bit)),
+            ("damaged", tally.damaged, (gone - dirty_lost) as u64),
+            ("damaged_of", tally.kept_of, lines(&all_kept)),
+            ("dirty_lost", tally.dirty_lost, dirty_lost as u64),
+            ("dirty_lost_of", tally.dirty_of, lines(&all_dirty)),
+            ("stale", tally.stale, lost.len() as u64),
+            ("moved", tally.moved, 0),
+            ("set", tally.set, set),
+            ("cleared", tally.cleared, flipped.len() as u64 - set),
+            ("bits", tally.bits, flipped.keys().fold(0, |bits, (_, bit)| bits | 1 << bit)),
         ];
-        for (name, expected) in expected {
-            let is = said.get(name).copied();
-            if is != Some(expected) {
-                differences.push(format!("reset {number}: {name}: the kernel says {is:?}, done was {expected}"));
-            }
+        for (name, is, expected) in expected.into_iter().filter(|(_, is, expected)| is != expected) {
+            differences.push(format!("reset {number}: {name}: the kernel says {is}, done was {expected}"));
         }
+        let bits: Bits = flips.iter().map(|flip| ((flip.address, flip.bit), flip.set)).collect();
         if bits != flipped {
             differences.push(format!("reset {number}: bits: the kernel says {bits:x?}, done was {flipped:x?}"));
         }
-        all.push(said);
     }
-    Ok((all, differences))
+    Ok(differences)
 }
 
-fn hexadecimal(text: &str) -> Result<u64> {
-    let digits = text.strip_prefix("0x").with_context(|| format!("{text:?} is not hexadecimal"))?;
-    Ok(u64::from_str_radix(digits, 16)?)
-}
-
-/// The seed of the kernel's pattern.
-fn seed(console: &str) -> Result<u64> {
-    let line = console.lines().find(|line| line.starts_with("survey: ") && line.contains(" rounds, seed "));
-    let words = line.and_then(|line| line.split_once(" seed ")).context("the kernel tells no seed")?;
-    hexadecimal(words.1.split(',').next().unwrap_or_default())
-}
+/// Bits by their word's address and their number: what they are now.
+type Bits = BTreeMap<(u64, u32), bool>;
 
 /// Whether the kernel left the block of an address in the cache: the rule is that of its pattern, told a second time, so that
 /// one of them alone cannot be wrong.
@@ -184,40 +173,4 @@ fn is_dirty(seed: u64, address: u64, generation: u64) -> bool {
         x ^ x >> 31
     };
     mix(seed ^ mix(address / BLOCK) ^ mix(!generation)) % 3 == 1
-}
-
-/// What the kernel fills.
-fn filled(console: &str) -> Result<Vec<Range<u64>>> {
-    let ranges = console.lines().filter_map(|line| line.strip_prefix("survey: fills "));
-    let read = |range: &str| {
-        let (first, last) = range.trim().split_once('-').context("not a range")?;
-        Ok(hexadecimal(first)?..hexadecimal(last)? + 1)
-    };
-    ranges.map(read).collect()
-}
-
-/// Bits by their word's address and their number: what they are now.
-type Bits = BTreeMap<(u64, u64), bool>;
-
-/// What the kernel counted after a reset.
-fn said(console: &str, number: u64) -> Result<Option<(BTreeMap<String, u64>, Bits)>> {
-    let begin = format!("survey: reset {number} by ");
-    let mut lines = console.lines().skip_while(|line| !line.starts_with(&begin));
-    let Some(line) = lines.next() else { return Ok(None) };
-    let mut said = BTreeMap::new();
-    for (name, value) in line.split_whitespace().filter_map(|word| word.split_once('=')) {
-        let (value, of) = value.split_once('/').map_or((value, None), |(value, of)| (value, Some(of)));
-        if let Some(of) = of {
-            said.insert(format!("{name}_of"), of.parse()?);
-        }
-        let value = if value.starts_with("0x") { hexadecimal(value)? } else { value.parse()? };
-        said.insert(name.to_owned(), value);
-    }
-    let mut bits = Bits::new();
-    for line in lines.map_while(|line| line.strip_prefix("survey: bit ")) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [bit, _, address, _, value] = words[..] else { continue };
-        bits.insert((hexadecimal(address)?, bit.parse()?), value == "1");
-    }
-    Ok(Some((said, bits)))
 }
