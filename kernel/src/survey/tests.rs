@@ -1,3 +1,5 @@
+//! The logic of the survey on memory that a test owns: patterns, classes, what a judge makes of damage, states that lost lines.
+
 extern crate std;
 use super::divide::{COPY_EACH, Divided};
 use super::judge::{self, Bit, Finds, LINE, Tally, Word};
