@@ -4,6 +4,7 @@
 //! fits is therefore found by reading the tree that goes onto the card, with the code by which the kernel will read it.
 
 use anyhow::{Context, Result, bail, ensure};
+pub use kernel::device_tree::Cells;
 use kernel::device_tree::validate;
 use std::io::ErrorKind;
 use std::process::Command;
@@ -15,15 +16,6 @@ const VARIANTS: &[(u32, u32, &str)] = &[
     (2, 2, include_str!("../../../boards/overlays/afterglow-2-2.dtso")),
 ];
 
-/// Cells of `/reserved-memory`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cells {
-    /// `#address-cells`.
-    pub address: u32,
-    /// `#size-cells`.
-    pub size: u32,
-}
-
 /// How a compiled device tree writes what it reserves.
 ///
 /// # Errors
@@ -34,8 +26,7 @@ pub fn cells_of(tree: &[u8]) -> Result<Cells> {
         tree.node("/reserved-memory").is_some(),
         "it has no /reserved-memory, so it is not one of Raspberry Pi's: take the firmware's own"
     );
-    let cells = tree.reserved_memory_cells();
-    Ok(Cells { address: cells.address, size: cells.size })
+    Ok(tree.reserved_memory_cells())
 }
 
 /// The source of the overlay for a tree with these cells.
