@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 /// What is surveyed, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
 pub struct Injected {
-    /// Rounds.
-    pub rounds: u32,
+    /// The kernel's arguments, with `survey=` among them.
+    pub append: String,
     /// Bytes of RAM of `virt`.
     pub memory: u64,
     /// Percent of dirty lines that are in memory by chance.
@@ -82,9 +82,8 @@ impl Injected {
         };
         let region = base + self.memory / 4 * 3;
         let machine = Machine::virt().memory(self.memory).overlay(Overlay::region_at(Board::Virt, region, 2 << 20));
-        let append = format!("survey={} terse seed={}", self.rounds, self.seed);
         let ram = machine.make_ram()?;
-        let mut running = machine.kernel(kernel).append(&append).ram(&ram).losing(options).start(self.limit)?;
+        let mut running = machine.kernel(kernel).append(&self.append).ram(&ram).losing(options).start(self.limit)?;
         let (mut resets, mut times, mut last) = (Vec::new(), Vec::new(), Instant::now());
         while let Some((reset, _)) = running.next_reset(self.limit)? {
             resets.push(reset);

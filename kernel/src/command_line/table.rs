@@ -6,6 +6,7 @@ use super::values::{
     After, Clean, Die, Dump, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail,
     Value, Watchdog, YES_OR_NO,
 };
+use crate::survey::ways::Ways;
 
 /// One option of the table.
 pub struct Entry {
@@ -115,6 +116,8 @@ options! {
     nest: u32 = 0, Expected::Number(0, 1_000_000);
     /// Instead of the workload: so many rounds of filling all free memory and resetting by every way there is, to see what survives. 0 is off.
     survey: u32 = 0, Expected::Number(0, 1000);
+    /// Ways to reset that a survey leaves out, as one after which this board does not come back.
+    survey_without: Ways = Ways::NONE, Ways::EXPECTED;
     /// Only warnings and errors go to the console, whatever loglevel says.
     quiet: bool = false, Expected::Nothing;
 }

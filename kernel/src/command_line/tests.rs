@@ -30,7 +30,7 @@ fn an_empty_line_gives_the_defaults() {
 fn every_option_takes_a_value_other_than_its_default_and_shows_it_again() {
     let line = "reserve_mem=8M:4096:afterglow banks=16 keep=first clean=event full=drop parity=4 stop=feat-nmi tick_us=100 \
                 events=1000000000 payload=0..4000 rate=5 cycles=1000000 die=panic-in-dump die_core=63 others=wild hang=0 watchdog=off \
-                crash_loop=0 ack=no loss=go-on terse digest tail=all dump=binary after=halt loglevel=trace seed=18446744073709551615 measure nest=7 survey=3 quiet";
+                crash_loop=0 ack=no loss=go-on terse digest tail=all dump=binary after=halt loglevel=trace seed=18446744073709551615 measure nest=7 survey=3 survey_without=psci-warm,panic quiet";
     let options = quiet(line);
     assert_eq!(options.to_string(), line);
     let defaults = Options::default();
