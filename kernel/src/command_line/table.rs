@@ -108,7 +108,7 @@ options! {
     after: After = After::PowerOff, After::EXPECTED;
     /// The least serious log records that go to the console.
     loglevel: log::LevelFilter = log::LevelFilter::Info, LOG_LEVELS;
-    /// Where the workload's pseudo random sequence starts.
+    /// Where the workload's pseudo random sequence starts, and a survey's pattern, which takes the counter's value for 0.
     seed: u64 = 0, Expected::Number(0, u64::MAX);
     /// Tells, before the cores are started, how many ticks of the counter an event costs (instructions, in QEMU with -icount).
     measure: bool = false, Expected::Nothing;

@@ -166,13 +166,21 @@ fn a_region_is_asked_for_in_linuxs_syntax() {
     }
 }
 
-/// The help is in a file, which is this module's documentation too. `UPDATE_DATA=1 cargo host-test -p kernel` writes it anew.
+/// The help is in a file, which is this module's documentation too, and in the README. `UPDATE_DATA=1 cargo host-test -p kernel`
+/// writes both anew.
 #[test]
 fn the_documentation_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/command-line.txt");
-    let shown = help().to_string();
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let (shown, text) = (help().to_string(), std::fs::read_to_string(readme).unwrap());
     if std::env::var_os("UPDATE_DATA").is_some() {
         std::fs::write(path, &shown).unwrap();
+        let first = shown.lines().next().unwrap();
+        let (before, old) = text.split_once(first).unwrap();
+        let (_, after) = old.split_once("\n```").unwrap();
+        std::fs::write(readme, [before, &shown, "```", after].concat()).unwrap();
+        return;
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), shown);
+    assert!(text.contains(&shown), "the README shows other options");
 }
