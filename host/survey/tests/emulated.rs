@@ -69,3 +69,21 @@ fn what_the_firmware_writes_again_is_found_on_a_raspberry_pi_4() {
         Machine::new(Board::Raspi4b).kernel(workspace::kernel().unwrap()).overlay(Overlay::region_of(Board::Raspi4b));
     finds_written(machine, &["image", "device tree", "spin table"]);
 }
+
+#[test]
+fn resets_from_outside_in_mid_survey_do_no_harm_to_what_it_tells() {
+    let region = Overlay::region_at(Board::Virt, 0x4600_0000, 2 << 20);
+    let machine = Machine::virt().memory(256 << 20).overlay(region).kernel(workspace::kernel().unwrap());
+    let mut running = machine.append("survey=1 terse").qmp().start(LIMIT).unwrap();
+    // In the first fill, and behind a check: it fills again.
+    for line in ["survey: fills ", "survey: reset 1 by "] {
+        running.expect_line(|is| is.starts_with(line), LIMIT).unwrap();
+        running.qmp().unwrap().system_reset().unwrap();
+    }
+    let outcome = running.wait().unwrap();
+    outcome.expect_exit(0).unwrap();
+    let report = read(outcome.console.as_bytes()).report;
+    assert!(report.troubles().is_empty() && report.spots.is_empty(), "{}", outcome.console);
+    assert_eq!(report.title.map(|title| (title.resets, title.region_lost)), Some((2, 0)), "{}", outcome.console);
+    assert!(outcome.console.contains(" ended before the reset that it was to make"), "{}", outcome.console);
+}

@@ -108,7 +108,7 @@ impl fmt::Display for Refusal {
                 "{times} boots in a row, the last of them boot {boot}, ended before the reset that the survey wanted: does a \
                  watchdog of the firmware run? The next boot tries again"
             ),
-            Self::NoWay => f.write_str("none of the ways in survey_ways= is offered by this board"),
+            Self::NoWay => f.write_str("survey_without= leaves out every way that this board offers"),
         }
     }
 }
