@@ -30,14 +30,24 @@ enum Act {
 
 /// The work that is shared, and what it found.
 struct Work {
-    /// None: rest.
-    job: Option<(Act, u32)>,
+    act: Act,
+    generation: u32,
+    /// Blocks from the next one to the last are still to be given out.
     next: u64,
+    blocks: u64,
     finished: u64,
     found: Found,
 }
 
-static WORK: Mutex<Work> = Mutex::new(Work { job: None, next: 0, finished: 0, found: Found::new() });
+/// All zeros, so that it has no bytes in the image.
+static WORK: Mutex<Work> = Mutex::new(Work {
+    act: Act::Fill(Fill::Known),
+    generation: 0,
+    next: 0,
+    blocks: 0,
+    finished: 0,
+    found: Found::new(),
+});
 /// The memory and the seed; set once there is something to help with.
 static FIELD: Once<(Divided, Seed)> = Once::new();
 /// There is a job: asked before the lock is taken.
@@ -58,10 +68,9 @@ fn one_block() -> bool {
     let Some((divided, seed)) = FIELD.get() else { return false };
     let given = arch::irq::without_irqs(|| {
         let mut work = WORK.lock();
-        let (act, generation) = work.job?;
-        let block = divided.block(work.next)?;
+        let block = divided.block(work.next).filter(|_| work.next < work.blocks)?;
         work.next += 1;
-        Some((act, generation, block))
+        Some((work.act, work.generation, block))
     });
     let Some((act, generation, block)) = given else { return false };
     let here = divided.is_free(block).then(|| {
@@ -111,7 +120,8 @@ fn all(act: Act, generation: u32) {
     let Some((divided, _)) = FIELD.get() else { return };
     {
         let mut work = WORK.lock();
-        (work.job, work.next, work.finished) = (Some((act, generation)), 0, 0);
+        (work.act, work.generation) = (act, generation);
+        (work.next, work.blocks, work.finished) = (0, divided.blocks(), 0);
     }
     BUSY.store(true, Ordering::Release);
     while one_block() {}
@@ -119,7 +129,6 @@ fn all(act: Act, generation: u32) {
         arch::cores::relax();
     }
     BUSY.store(false, Ordering::Release);
-    arch::irq::without_irqs(|| WORK.lock().job = None);
 }
 
 /// The survey, if it is asked for: never comes back then.
