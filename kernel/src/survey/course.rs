@@ -1,6 +1,6 @@
 //! The course of a survey, boot by boot: what to make of what the boot before left, what to do next. It knows nothing of a machine.
 
-use super::divide::{Divided, RANGES_MAX};
+use super::divide::{AVOIDED_MAX, Divided, RANGES_MAX};
 use super::judge::{self, Bit, Finds, Kind, Tally};
 use super::pattern::{Fill, Seed, mix};
 use super::report::{Told, tell};
@@ -21,6 +21,8 @@ const CUT_SHORT_MAX: u8 = 3;
 pub trait Ground {
     /// Whole blocks of memory that are free in this boot.
     fn free(&self) -> heapless::Vec<Range, RANGES_MAX>;
+    /// Where firmware is known to write, in whole blocks.
+    fn avoided(&self) -> heapless::Vec<Range, AVOIDED_MAX>;
     /// Cells of the device tree's reserved memory.
     fn cells(&self) -> Cells;
     /// Whether it can be reset in this way.
@@ -144,7 +146,8 @@ pub fn boot(ground: &mut dyn Ground, wishes: &Wishes, past: Past<'_>) -> Next {
         ground.tell(format_args!("survey: begins anew, nothing is known of an earlier one"));
         State::new(Seed(mix(wishes.seed ^ mix(boots))), wishes.rounds, ground.free())
     });
-    (state.rounds, state.left_out, state.cells) = (wishes.rounds, wishes.left_out, ground.cells());
+    (state.rounds, state.left_out) = (wishes.rounds, wishes.left_out);
+    (state.cells, state.avoided) = (ground.cells(), ground.avoided());
     if !Way::ALL.iter().enumerate().any(|(n, way)| !state.left_out.has(n) && ground.offers(*way)) {
         return Next::Refused(Refusal::NoWay);
     }

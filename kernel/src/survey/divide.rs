@@ -7,6 +7,8 @@ use crate::memblock::Range;
 pub const COPY_EACH: u64 = 64 << 20;
 /// Ranges that are looked at.
 pub const RANGES_MAX: usize = 24;
+/// Ranges that are not recommended, whatever was found in them.
+pub const AVOIDED_MAX: usize = 4;
 /// Stretches of memory that are filled, and copies of the state.
 pub const PARTS_MAX: usize = 96;
 

@@ -109,7 +109,8 @@ fn place(state: &State) -> (NodeToAdd, bool) {
     let clear_of = |kinds: &[Kind]| {
         // There is room for all spots, each of which makes two entries at most of what was there.
         let mut holes = RangeSet::<128>::new();
-        ranges(state, kinds).for_each(|spot| _ = holes.add(spot, false));
+        let avoided = state.avoided.iter().copied();
+        ranges(state, kinds).chain(avoided).for_each(|hole| _ = holes.add(hole, false));
         NodeToAdd::suggest(without(state.free.iter().copied(), holes.entries()), state.cells)
     };
     let best = clear_of(&Kind::ALL);

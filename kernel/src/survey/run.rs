@@ -1,7 +1,7 @@
 //! The survey on the machine: all cores fill and check, the boot core keeps the state, tells, and resets.
 
 use super::course::{Found, Ground, Here, Next, Past, Wishes, boot};
-use super::divide::{Divided, RANGES_MAX, whole_blocks};
+use super::divide::{AVOIDED_MAX, Divided, RANGES_MAX, whole_blocks};
 use super::pattern::{BLOCK, Class, Fill, Seed, fill};
 use super::state::{MARKED, State, newest};
 use super::ways::Way;
@@ -199,6 +199,12 @@ impl Target<'_> {
 impl Ground for Target<'_> {
     fn free(&self) -> heapless::Vec<Range, RANGES_MAX> {
         self.free.clone()
+    }
+
+    fn avoided(&self) -> heapless::Vec<Range, AVOIDED_MAX> {
+        let quirks = self.machine.board.memory_quirks().iter().map(|quirk| &quirk.range);
+        let ranges = quirks.filter_map(|range| Range::new(range.start as u64, range.len() as u64));
+        ranges.map(|range| range.align_outwards(BLOCK)).take(AVOIDED_MAX).collect()
     }
 
     fn cells(&self) -> Cells {

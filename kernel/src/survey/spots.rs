@@ -5,7 +5,7 @@ use super::ways::Way;
 use crate::memblock::Range;
 
 /// Ranges that are kept apart, of all kinds together.
-pub const SPOTS_MAX: usize = 48;
+pub const SPOTS_MAX: usize = 46;
 
 /// A range in which something was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What one boot of a survey hands to the next: [`State::WORDS`] words in [`LINES`] checked lines of either header page, and of each
 //! copy elsewhere. One that verifies in full is enough, also to tell the whole report.
 
-use super::divide::{RANGES_MAX, pack, unpack};
+use super::divide::{AVOIDED_MAX, RANGES_MAX, pack, unpack};
 use super::judge::Tally;
 use super::pattern::Seed;
 use super::spots::{SPOTS_MAX, Spot, Spots};
@@ -62,6 +62,8 @@ pub struct State {
     pub tallies: [Tally; Way::COUNT],
     /// What was free when the survey began, in whole blocks.
     pub free: heapless::Vec<Range, RANGES_MAX>,
+    /// Where firmware is known to write on this board, in whole blocks: no place for a region, whatever was found.
+    pub avoided: heapless::Vec<Range, AVOIDED_MAX>,
     /// Where something was wrong.
     pub spots: Spots,
 }
@@ -76,7 +78,7 @@ pub const LINES: u32 = (HEADER_SIZE / LINE_SIZE) as u32 - header_line::SURVEY;
 const HEAD: usize = 7;
 const TALLIES: usize = Tally::WORDS * Way::COUNT;
 const SPOTS: usize = Spot::WORDS * SPOTS_MAX;
-const ALL: usize = HEAD + MARKED.len() + TALLIES + RANGES_MAX + SPOTS;
+const ALL: usize = HEAD + MARKED.len() + TALLIES + RANGES_MAX + AVOIDED_MAX + SPOTS;
 const _: () = assert!(ALL <= State::WORDS);
 
 impl State {
@@ -104,6 +106,7 @@ impl State {
             marks: [Mark::default(); MARKED.len()],
             tallies: [Tally::default(); Way::COUNT],
             free,
+            avoided: heapless::Vec::new(),
             spots: Spots::new(),
         }
     }
@@ -114,8 +117,8 @@ impl State {
             self.cells.size as u8,
             self.free.len() as u8,
             self.spots.all().len() as u8,
+            self.avoided.len() as u8,
             self.cut_short,
-            0,
             0,
             u8::from(self.done) | u8::from(self.asked) << 1 | self.left_out.bits() << 4,
         ];
@@ -141,6 +144,7 @@ impl State {
         part(MARKED.len(), &mut self.marks.iter().map(|mark| mark.address | u64::from(mark.times) << 48));
         part(TALLIES, &mut self.tallies.iter().flat_map(Tally::words));
         part(RANGES_MAX, &mut self.free.iter().map(|range| pack(*range)));
+        part(AVOIDED_MAX, &mut self.avoided.iter().map(|range| pack(*range)));
         part(SPOTS, &mut self.spots.all().iter().flat_map(Spot::words));
         words
     }
@@ -149,7 +153,7 @@ impl State {
         let mut rest = &words[..];
         let mut part = |size: usize| rest.split_off(..size);
         let [magic, seed, generation, round, resets, boot, bytes] = *part(HEAD)?.first_chunk()?;
-        let [address, size, free, spots, cut_short, _, _, flags] = bytes.to_le_bytes();
+        let [address, size, free, spots, avoided, cut_short, _, flags] = bytes.to_le_bytes();
         let (low, high) = (|word: u64| word as u32, |word: u64| (word >> 32) as u32);
         let mut state = Self::new(Seed(seed), high(generation), heapless::Vec::new());
         (state.generation, state.round, state.way) = (low(generation), low(round), high(round));
@@ -165,6 +169,9 @@ impl State {
         }
         for word in part(RANGES_MAX)?.iter().take(usize::from(free)) {
             state.free.push(unpack(*word)?).ok()?;
+        }
+        for word in part(AVOIDED_MAX)?.iter().take(usize::from(avoided)) {
+            state.avoided.push(unpack(*word)?).ok()?;
         }
         state.spots = Spots::from_words(part(SPOTS)?, usize::from(spots))?;
         (magic.to_le_bytes() == MAGIC && state.way < Way::COUNT as u32).then_some(state)

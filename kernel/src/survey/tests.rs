@@ -187,6 +187,7 @@ fn state() -> State {
     (state.saves, state.generation, state.round, state.way) = (9, 5, 1, 2);
     (state.resets, state.region_lost, state.boot, state.asked, state.cut_short) = (4, 1, 77, true, 2);
     (state.left_out, state.cells) = (Ways::of(9), Cells { address: 1, size: 2 });
+    state.avoided.push(range(0x2d00_0000, 0x20_0000)).unwrap();
     state.marks[1] = Mark { address: 0x4800_0000, times: 3 };
     state.tallies[2] = Tally { checks: 1, stale: 4, bits: !0, ..Tally::default() };
     for (n, kind) in Kind::ALL.into_iter().enumerate() {
@@ -241,4 +242,10 @@ fn every_round_takes_each_way_that_there_is_and_the_last_one_ends() {
     assert_eq!(taken, [round, round].concat());
     assert!(state.done);
     assert_eq!(State::new(SEED, 2, heapless::Vec::new()).next_way(&|_| false), None);
+}
+
+#[test]
+fn a_state_has_room_for_every_quirk_of_every_board() {
+    let most = boards::BOARDS.iter().map(|board| board.memory_quirks().len()).max();
+    assert!(most.is_some_and(|most| most <= super::divide::AVOIDED_MAX), "{most:?}");
 }

@@ -1,7 +1,7 @@
 //! A board of memory that a test owns, whose resets do to it what the test says.
 
 use super::super::course::{Found, Ground, Here, Next, Past, Wishes, boot};
-use super::super::divide::{Divided, RANGES_MAX, whole_blocks};
+use super::super::divide::{AVOIDED_MAX, Divided, RANGES_MAX, whole_blocks};
 use super::super::pattern::{BLOCK, Class, Fill, Seed, fill};
 use super::super::state::{MARKED, State, newest};
 use super::super::ways::{Way, Ways};
@@ -44,6 +44,7 @@ pub(super) struct Board {
     pub(super) copies: BTreeMap<u64, Ram>,
     pub(super) marks: BTreeMap<usize, u64>,
     pub(super) free: Vec<Range>,
+    pub(super) avoided: Vec<Range>,
     pub(super) ways: Vec<Way>,
     pub(super) said: Vec<String>,
     /// The next boot ends there.
@@ -69,6 +70,7 @@ impl Board {
             copies: BTreeMap::new(),
             marks: BTreeMap::new(),
             free: vec![Range::new(BASE, SIZE).unwrap()],
+            avoided: Vec::new(),
             ways: vec![PSCI, WATCHDOG, Way::Panic],
             said: Vec::new(),
             dies: None,
@@ -172,6 +174,10 @@ impl Board {
 impl Ground for Board {
     fn free(&self) -> heapless::Vec<Range, RANGES_MAX> {
         whole_blocks(self.free.iter().copied(), Range::new(0, 4096).unwrap())
+    }
+
+    fn avoided(&self) -> heapless::Vec<Range, AVOIDED_MAX> {
+        self.avoided.iter().copied().collect()
     }
 
     fn cells(&self) -> Cells {

@@ -111,6 +111,17 @@ fn a_place_where_bits_turned_over_is_recommended_only_if_there_is_no_other() {
 }
 
 #[test]
+fn a_place_where_firmware_is_known_to_write_is_not_recommended() {
+    let mut board = Board::new();
+    board.avoided.push(Range::new(BASE + (9 << 20), 1 << 20).unwrap());
+    assert_eq!(board.survey(&WISHES, MANY, &mut nothing), Some(Next::End(true)));
+    assert!(!recommended(&board).overlaps(board.avoided[0]), "{}", recommended(&board));
+    // Neither if there is no other.
+    board.avoided[0] = Range::new(BASE + (7 << 20), 6 << 20).unwrap();
+    assert_eq!(board.survey(&WISHES, MANY, &mut nothing), Some(Next::End(false)));
+}
+
+#[test]
 fn a_clean_that_does_not_reach_memory_is_stale() {
     let mut board = Board::new();
     let mut before = Vec::new();
