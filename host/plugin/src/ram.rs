@@ -1,5 +1,6 @@
 //! The machine's RAM, mapped a second time.
 
+use cachesim::cache::Seen;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::OpenOptions;
 
@@ -26,6 +27,12 @@ impl Ram {
         (offset.checked_add(size)? <= self.map.len()).then(|| unsafe { self.map.as_mut_ptr().add(offset) })
     }
 
+    /// A part of it; None where that is not all RAM.
+    pub(crate) fn part(&self, start: u64, size: u64) -> Option<Part<'_>> {
+        self.at(start, usize::try_from(size).ok()?)?;
+        Some(Part { ram: self, start })
+    }
+
     /// Copies out; false where that is not all RAM.
     pub(crate) fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
         let Some(from) = self.at(address, bytes.len()) else { return false };
@@ -40,5 +47,22 @@ impl Ram {
         // SAFETY: inside the map; `bytes` is memory of our own.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         true
+    }
+}
+
+/// A part of RAM, which begins at a physical address: as the cores see it. What is outside of RAM is neither read nor written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) ram: &'a Ram,
+    pub(crate) start: u64,
+}
+
+impl Seen for Part<'_> {
+    fn read(&self, at: usize, to: &mut [u8]) {
+        self.ram.read(self.start + at as u64, to);
+    }
+
+    fn write(&mut self, at: usize, from: &[u8]) {
+        self.ram.write(self.start + at as u64, from);
     }
 }

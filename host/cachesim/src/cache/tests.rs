@@ -16,19 +16,18 @@ struct Machine {
 impl Machine {
     fn new(options: &Options) -> Self {
         let seen = vec![0; SIZE as usize];
-        Self { cache: Cache::new(options, seen.clone()), seen }
+        Self { cache: Cache::new(options, &seen), seen }
     }
     fn store(&mut self, core: u32, at: u64, byte: u8) {
         self.seen[at as usize] = byte;
         self.cache.store(core, 0x1000 + at, at, 1);
     }
     fn clean(&mut self, core: u32, at: u64) {
-        let at = at & !63;
-        self.cache.clean(core, at, &self.seen[at as usize..][..64]);
+        self.cache.clean(core, at & !63, &self.seen);
     }
     fn reset(&mut self) -> Reset {
-        let reset = self.cache.reset(self.seen.clone());
-        self.seen.copy_from_slice(self.cache.memory());
+        let reset = self.cache.reset(&mut self.seen);
+        assert_eq!(self.seen, self.cache.memory(), "the cores see memory, whatever happened to it");
         reset
     }
 }
