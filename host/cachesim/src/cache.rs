@@ -14,8 +14,11 @@ use crate::options::Options;
 use crate::report::{Cause, Counts, Lost, Reset};
 use std::collections::BTreeSet;
 use std::mem;
+use std::num::NonZero;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 /// Questions to chance.
 const EVICTED: u64 = 1;
@@ -28,6 +31,8 @@ const SPILLED: u64 = 6;
 const PAGE: usize = 4096;
 /// What is compared at once, in bytes: whole lines of any size, and small enough for the host's own cache.
 const CHUNK: usize = 64 << 10;
+/// What a thread of its own is worth, in bytes.
+const PART_MIN: usize = 32 << 20;
 /// Bits in which flips are counted.
 const PER_FLIP: u128 = 1_000_000_000;
 
@@ -41,7 +46,7 @@ struct Stored {
 }
 
 /// The range as the cores see it: the emulator's RAM. Places are bytes from the range's beginning.
-pub trait Seen {
+pub trait Seen: Sync {
     /// Copies out.
     fn read(&self, at: usize, to: &mut [u8]);
     /// Copies in.
@@ -104,13 +109,18 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache in which nothing is dirty, over [`Options::range`].
+    /// A cache in which nothing is dirty, over [`Options::range`] with the content that `read` copies out, as [`Seen::read`].
     #[must_use]
-    pub fn new(options: &Options, seen: &impl Seen) -> Self {
+    pub fn new(options: &Options, read: impl Fn(usize, &mut [u8])) -> Self {
         let (line, size) = (options.line as usize, options.range.1 as usize);
         let lines = if options.follows_stores() { size / line } else { 0 };
         let dram = Dram::new(size);
-        in_chunks(size, seen, |at, bytes| dram.write(at, bytes));
+        in_chunks(0..size, read, |at, bytes| {
+            // Zeros are there already, and take no room as long as nobody writes.
+            if !dram.holds(at, bytes) {
+                dram.write(at, bytes);
+            }
+        });
         Self {
             line,
             stored: vec![None; lines],
@@ -309,35 +319,63 @@ impl Cache {
         }
     }
 
-    /// Dirty lines: some are in memory by chance, all others are lost.
+    /// Dirty lines: some are in memory by chance, all others are lost. Large ranges are gone through in parts at the same time.
     fn lose(&self, seen: &impl Seen, chance: Chance, counts: &mut Counts) -> Vec<Lost> {
         self.keep_coherent(seen);
-        let unfinished = self.unfinished(seen, counts);
-        let mut lost = Vec::new();
-        in_chunks(self.dram.size(), seen, |at, bytes| {
-            if self.dram.holds(at, bytes) {
-                return;
-            }
-            for (at, seen) in (at..).step_by(self.line).zip(bytes.chunks_exact(self.line)) {
-                if self.dram.holds(at, seen) {
-                    continue;
-                }
-                let number = at / self.line;
-                if chance.below(EVICTED, number as u64, 100) < u64::from(self.options.evict) {
-                    counts.evicted += 1;
-                    self.dram.write(at, seen);
-                    continue;
-                }
-                counts.lost += 1;
-                let stored = self.stored.get(number).copied().flatten();
-                lost.push(Lost {
-                    at: at as u64,
-                    stored: stored.map(|stored| (stored.pc, stored.core)),
-                    unfinished: unfinished.contains(&number),
-                });
-            }
+        let unfinished = &self.unfinished(seen, counts);
+        let size = self.dram.size();
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(size.div_ceil(PART_MIN));
+        let part = size.div_ceil(threads).next_multiple_of(CHUNK);
+        let parts: Vec<(Vec<Lost>, u64)> = thread::scope(|scope| {
+            let parts = (0..size).step_by(part).map(|at| at..size.min(at + part));
+            let work = |part| move || self.lose_part(part, seen, chance, unfinished);
+            let threads: Vec<_> = parts.clone().skip(1).map(|part| scope.spawn(work(part))).collect();
+            let first = parts.take(1).map(|part| work(part)());
+            let others = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why)));
+            first.chain(others).collect()
         });
+        counts.evicted += parts.iter().map(|(_, evicted)| evicted).sum::<u64>();
+        let lost: Vec<Lost> = parts.into_iter().flat_map(|(lost, _)| lost).collect();
+        counts.lost += lost.len() as u64;
         lost
+    }
+
+    /// The same for a part: what is lost there, and how many lines were evicted.
+    fn lose_part(
+        &self,
+        part: Range<usize>,
+        seen: &impl Seen,
+        chance: Chance,
+        unfinished: &BTreeSet<usize>,
+    ) -> (Vec<Lost>, u64) {
+        let (mut lost, mut evicted) = (Vec::new(), 0);
+        in_chunks(
+            part,
+            |at, to| seen.read(at, to),
+            |at, bytes| {
+                if self.dram.holds(at, bytes) {
+                    return;
+                }
+                for (at, seen) in (at..).step_by(self.line).zip(bytes.chunks_exact(self.line)) {
+                    if self.dram.holds(at, seen) {
+                        continue;
+                    }
+                    let number = at / self.line;
+                    if chance.below(EVICTED, number as u64, 100) < u64::from(self.options.evict) {
+                        evicted += 1;
+                        self.dram.write(at, seen);
+                        continue;
+                    }
+                    let stored = self.stored.get(number).copied().flatten();
+                    lost.push(Lost {
+                        at: at as u64,
+                        stored: stored.map(|stored| (stored.pc, stored.core)),
+                        unfinished: unfinished.contains(&number),
+                    });
+                }
+            },
+        );
+        (lost, evicted)
     }
 
     /// Lines for which a clean was under way that would have brought what they held last.
@@ -393,12 +431,12 @@ impl Cache {
     }
 }
 
-/// Hands out all of a range piece by piece, each with its place: copies stay small, whatever the range's size.
-fn in_chunks(size: usize, from: &impl Seen, mut with: impl FnMut(usize, &[u8])) {
-    let mut chunk = vec![0; CHUNK.min(size)];
-    for at in (0..size).step_by(CHUNK) {
-        let bytes = &mut chunk[..CHUNK.min(size - at)];
-        from.read(at, bytes);
+/// Hands out a part of the range piece by piece, each with its place: copies stay small, however large the part is.
+fn in_chunks(part: Range<usize>, read: impl Fn(usize, &mut [u8]), mut with: impl FnMut(usize, &[u8])) {
+    let mut chunk = vec![0; CHUNK.min(part.len())];
+    for at in part.clone().step_by(CHUNK) {
+        let bytes = &mut chunk[..CHUNK.min(part.end - at)];
+        read(at, bytes);
         with(at, bytes);
     }
 }

@@ -16,7 +16,9 @@ pub struct Dram {
 impl Dram {
     /// All zeros; `size` bytes, which are whole words as lines are.
     pub(crate) fn new(size: usize) -> Self {
-        Self { words: (0..size / WORD).map(|_| AtomicU64::new(0)).collect(), frozen: AtomicBool::new(false) }
+        // Zeros from the system, which become room where they are first written.
+        let words = vec![0; size / WORD].into_iter().map(AtomicU64::new).collect();
+        Self { words, frozen: AtomicBool::new(false) }
     }
 
     pub(crate) fn size(&self) -> usize {

@@ -9,7 +9,7 @@ use cachesim::dram::Dram;
 use cachesim::options::Options;
 use cachesim::report::{Access, Cause, MARK};
 use cachesim::trigger::Trigger;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -60,10 +60,16 @@ impl Instrument {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         let ram = Ram::new(&options.ram, options.base)?;
         let (start, size) = options.range;
-        let Some(part) = ram.part(start, size) else {
+        if !ram.has(start, size) {
             return Err(format!("range={start:#x}:{size:#x} is not all RAM"));
-        };
-        let cache = Cache::new(&options, &part);
+        }
+        let unread = Cell::new(None);
+        let cache = Cache::new(&options, |at, to| {
+            unread.set(ram.read_file(start + at as u64, to).err().or(unread.take()));
+        });
+        if let Some(why) = unread.into_inner() {
+            return Err(format!("ram={}: {why}", options.ram));
+        }
         let resident = match &options.resident {
             Some((address, path)) => {
                 let image = fs::read(path).map_err(|why| format!("resident: {path}: {why}"))?;

@@ -2,11 +2,14 @@
 
 use cachesim::cache::Seen;
 use memmap2::{MmapOptions, MmapRaw};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 /// A range of RAM. Cores write it at any moment, so it is only copied from and to, never borrowed.
 #[derive(Debug)]
 pub(crate) struct Ram {
+    file: File,
     map: MmapRaw,
     /// The physical address of its first byte.
     base: u64,
@@ -17,7 +20,7 @@ impl Ram {
     pub(crate) fn new(path: &str, base: u64) -> Result<Self, String> {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(|why| format!("ram={path}: {why}"))?;
         let map = MmapOptions::new().map_raw(&file).map_err(|why| format!("ram={path}: {why}"))?;
-        Ok(Self { map, base })
+        Ok(Self { file, map, base })
     }
 
     /// Where `size` bytes from a physical address on are; None where they are not all RAM.
@@ -27,10 +30,14 @@ impl Ram {
         (offset.checked_add(size)? <= self.map.len()).then(|| unsafe { self.map.as_mut_ptr().add(offset) })
     }
 
-    /// A part of it; None where that is not all RAM.
-    pub(crate) fn part(&self, start: u64, size: u64) -> Option<Part<'_>> {
-        self.at(start, usize::try_from(size).ok()?)?;
-        Some(Part { ram: self, start })
+    /// Whether there is RAM of this size.
+    pub(crate) fn has(&self, address: u64, size: u64) -> bool {
+        usize::try_from(size).is_ok_and(|size| self.at(address, size).is_some())
+    }
+
+    /// Copies out by way of the file: RAM that nobody has written yet takes no room by being looked at.
+    pub(crate) fn read_file(&self, address: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, address.wrapping_sub(self.base))
     }
 
     /// Copies out; false where that is not all RAM.

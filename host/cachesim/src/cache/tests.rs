@@ -16,7 +16,7 @@ struct Machine {
 impl Machine {
     fn new(options: &Options) -> Self {
         let seen = vec![0; SIZE as usize];
-        Self { cache: Cache::new(options, &seen), seen }
+        Self { cache: Cache::new(options, |at, to| seen.read(at, to)), seen }
     }
     fn store(&mut self, core: u32, at: u64, byte: u8) {
         self.seen[at as usize] = byte;
