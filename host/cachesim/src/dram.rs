@@ -1,6 +1,7 @@
 //! What DRAM holds: words that any thread writes at any moment, so that a store past the cache takes no lock.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use zerocopy::FromZeros;
 
 /// Bytes of a word.
 const WORD: usize = 8;
@@ -16,8 +17,8 @@ pub struct Dram {
 impl Dram {
     /// All zeros; `size` bytes, which are whole words as lines are.
     pub(crate) fn new(size: usize) -> Self {
-        // Zeros from the system, which become room where they are first written.
-        let words = vec![0; size / WORD].into_iter().map(AtomicU64::new).collect();
+        // Zeros from the system, which take room where they are first written.
+        let words = AtomicU64::new_vec_zeroed(size / WORD).expect("the host has room for the range");
         Self { words, frozen: AtomicBool::new(false) }
     }
 
