@@ -26,6 +26,12 @@ impl Dram {
         self.words.len() * WORD
     }
 
+    /// Where it lies in this process, and its size: for advice to the system.
+    #[must_use]
+    pub fn place(&self) -> (*const AtomicU64, usize) {
+        (self.words.as_ptr(), self.size())
+    }
+
     pub(crate) fn freeze(&self, frozen: bool) {
         self.frozen.store(frozen, Relaxed);
     }

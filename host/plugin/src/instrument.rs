@@ -3,7 +3,7 @@
 use crate::a64::{self, Matters};
 use crate::ffi::{self, Block, Id, Instruction, Register};
 use crate::ram::{Part, Ram};
-use crate::{core, instrument};
+use crate::{core, instrument, ram};
 use cachesim::cache::Cache;
 use cachesim::dram::Dram;
 use cachesim::options::Options;
@@ -82,6 +82,7 @@ impl Instrument {
             None => None,
         };
         let dram = cache.dram();
+        ram::advise_large(&dram);
         let state = Mutex::new(State { cache, trigger: Trigger::new(&options), report, begun: false });
         let watched = options.watch.iter().map(|_| AtomicU64::new(0)).collect();
         let follows = options.follows_stores();

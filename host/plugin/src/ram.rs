@@ -1,10 +1,29 @@
 //! The machine's RAM, mapped a second time.
 
 use cachesim::cache::Seen;
+use cachesim::dram::Dram;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
+
+/// From this size on, in bytes, memory is worth large pages.
+const LARGE: usize = 64 << 20;
+/// A large page of the host's.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// Has the system take large pages for DRAM where most of it will be written: a fault for each small one costs more than what
+/// is done with it, and the others wait meanwhile.
+pub(crate) fn advise_large(dram: &Dram) {
+    let (start, size) = dram.place();
+    if size < LARGE {
+        return;
+    }
+    let before = start.addr().wrapping_neg() % LARGE_PAGE;
+    // SAFETY: inside of what the allocator gave us for the words, from a page on; advice changes nothing that is there. A system
+    // that does not take it goes on as before.
+    unsafe { libc::madvise(start.byte_add(before).cast_mut().cast(), size - before, libc::MADV_HUGEPAGE) };
+}
 
 /// A range of RAM. Cores write it at any moment, so it is only copied from and to, never borrowed.
 #[derive(Debug)]
