@@ -88,12 +88,9 @@ impl Push {
             eprintln!("afterglow: the loader refuses it: {}", meaning(verdict));
             return Ok(ExitCode::from(1));
         }
-        let chunks = image.bytes().len().div_ceil(wire::push::CHUNK);
-        eprintln!(
-            "pushed in {:.1} s: {} of {chunks} KiB were sent, the loader had the rest",
-            begin.elapsed().as_secs_f32(),
-            chunks - (pusher.resumed() as usize).min(chunks)
-        );
+        let (kib, had) = (kib(pusher.chunks()), kib(pusher.resumed()));
+        let rest = if had > 0 { ", the loader had the rest" } else { "" };
+        eprintln!("pushed in {:.1} s: {} of {kib} KiB were sent{rest}", begin.elapsed().as_secs_f32(), kib - had);
         if self.watch {
             watch(&mut port, &mut shown, &stop);
         }
@@ -163,6 +160,11 @@ fn watch(port: &mut Port, shown: &mut Shown, stop: &AtomicBool) {
     }
 }
 
+/// Chunks, to a person.
+fn kib(chunks: u32) -> u32 {
+    chunks * (wire::push::CHUNK / 1024) as u32
+}
+
 fn is_character_device(path: &Path) -> Result<bool> {
     use std::os::unix::fs::FileTypeExt;
     let name = inputs::shown(path);
@@ -174,13 +176,15 @@ fn is_character_device(path: &Path) -> Result<bool> {
 struct Shown {
     filter: Filter,
     bar: ProgressBar,
+    /// Whether it was told what an earlier push left.
+    has_begun: bool,
     is_deaf: bool,
 }
 
 impl Shown {
     fn new() -> Self {
         let bar = progress::bar(None, "{wide_bar} {pos} of {len} KiB, {per_sec}, {eta} left");
-        Self { filter: Filter::default(), bar, is_deaf: false }
+        Self { filter: Filter::default(), bar, has_begun: false, is_deaf: false }
     }
 
     fn text(&mut self, bytes: &[u8]) {
@@ -191,10 +195,19 @@ impl Shown {
         }
     }
 
-    fn progress(&self, pusher: &Pusher) {
-        if let Some((there, chunks)) = pusher.progress() {
-            self.bar.set_length(u64::from(chunks));
-            self.bar.set_position(u64::from(there));
+    fn progress(&mut self, pusher: &Pusher) {
+        let Some((there, chunks)) = pusher.progress() else { return };
+        if !self.has_begun {
+            self.has_begun = true;
+            let had = pusher.resumed();
+            if had > 0 {
+                let line = format!("it goes on: the loader has {} of {} KiB", kib(had), kib(chunks));
+                self.bar.suspend(|| eprintln!("{line}"));
+            }
+            // What was there already tells nothing of the line's rate.
+            self.bar.reset_elapsed();
         }
+        self.bar.set_length(u64::from(kib(chunks)));
+        self.bar.set_position(u64::from(kib(there)));
     }
 }

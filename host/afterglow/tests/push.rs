@@ -1,73 +1,117 @@
-//! `afterglow push` as a user has it: the loader boots, a kernel goes over the line, panics, is reset, and is started again by the
-//! loader, which kept it; its crash is told whole.
+//! `afterglow push` as a user has it: the command on one end of a serial line, the loader in QEMU on the other.
 
-use qemu::{Machine, Overlay, Running};
-use serde_json::json;
-use std::process::{Child, Command, Stdio};
+mod loader;
+use loader::{Board, kernel, small};
+use qemu::{Machine, Overlay, Threads};
 use std::time::Duration;
 
-/// Bounds what hangs; no test waits for it.
-const PATIENCE: Duration = Duration::from_secs(240);
-
-/// The loader in QEMU, on a serial line of its own; its cores stand still at first.
-struct Board {
-    running: Running,
-    line: String,
+fn virt() -> Machine {
+    Machine::virt().el2(true).overlay(Overlay::virt_region())
 }
 
-impl Board {
-    fn start() -> Self {
-        let machine = Machine::virt().el2(true).kernel(qemu::workspace::loader().unwrap());
-        let machine = machine.overlay(Overlay::virt_region()).serial("pty").qmp().extra(["-S"]);
-        let mut running = machine.start(PATIENCE).unwrap();
-        let said = running.expect_line(|line| line.contains("/dev/pts/"), PATIENCE).unwrap();
-        let line = said.split(' ').find(|word| word.starts_with("/dev/pts/")).unwrap().to_owned();
-        Self { running, line }
-    }
+/// What a push said that succeeded.
+fn pushed((status, said): (Option<i32>, String)) -> String {
+    assert_eq!(status, Some(0), "{said}");
+    said
+}
 
-    fn go(&mut self) {
-        self.running.qmp().unwrap().execute("cont", json!({})).unwrap();
-    }
-
-    /// Begins to push the kernel.
-    fn push(&self, options: &[&str]) -> Child {
-        Command::new("timeout")
-            .args(["--kill-after=5", "200", env!("CARGO_BIN_EXE_afterglow"), "push", &self.line])
-            .arg(qemu::workspace::kernel_file().unwrap())
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+fn says(said: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(said.contains(text), "it does not say {text:?}\n{said}");
     }
 }
 
-/// All that the command said, and the board.
-fn ended(pushing: Child) -> (Option<i32>, String) {
-    let pushed = pushing.wait_with_output().unwrap();
-    let said = [pushed.stdout, pushed.stderr].concat();
-    (pushed.status.code(), String::from_utf8_lossy(&said).into_owned())
+/// How much the command says that the loader had already, in KiB.
+fn had(said: &str) -> u32 {
+    let rest = said.split_once("it goes on: the loader has ").unwrap_or_else(|| panic!("it began anew\n{said}")).1;
+    rest.split(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]
 fn a_pushed_kernel_panics_and_is_started_again_by_the_loader_that_kept_it() {
-    let mut board = Board::start();
-    let pushing = board.push(&["--append", "events=300 tail=0 cycles=1", "--watch"]);
+    let mut board = Board::new(virt());
+    let pushing = board.push(&kernel(), &["--append", "events=300 tail=0 cycles=1", "--watch"]);
     // QEMU looks once a second whether somebody is at the line. Then knocks fill the receiver before the loader sets it up.
     std::thread::sleep(Duration::from_secs(2));
     board.go();
-    let (status, said) = ended(pushing);
-    assert_eq!(status, Some(0), "{said}");
-    for text in [
-        "pushed in ",
-        "it starts the kernel at ",
-        "entry      EL2",
-        "panic: core 0: asked for on the command line",
-        "it has a kernel of ",
-        "boot 1 panicked on core 0",
-        " events recovered, intact",
+    let said = pushed(pushing.end_after("power off with status"));
+    says(
+        &said,
+        &[
+            "pushed in ",
+            "it starts the kernel at ",
+            "entry      EL2",
+            "panic: core 0: asked for on the command line",
+            "it has a kernel of ",
+            "boot 1 panicked on core 0",
+            " events recovered, intact",
+        ],
+    );
+    assert!(!said.contains("it goes on"), "{said}");
+}
+
+#[test]
+fn a_push_that_is_cut_goes_on_where_it_was_also_after_a_reset_which_keeps_what_verifies() {
+    let mut board = Board::started(virt());
+    let first = board.cut(&kernel(), 20);
+    let second = board.cut(&kernel(), 50);
+    assert!(second > first);
+
+    // The third host finds what the two before it brought, over a reset; but for a chunk in which RAM lost a bit.
+    board.reset();
+    let store = board.store().unwrap();
+    assert!(store.there >= second);
+    board.flip(store.address + wire::push::DATA as u64 + u64::from(store.present[3]) * wire::push::CHUNK as u64 + 100);
+    board.go();
+    let kept = store.there - 1;
+    board.expect(&format!("it has {kept} of {} chunks of a kernel", store.chunks));
+
+    let pushing = board.push(&kernel(), &["--append", "events=300 tail=0 cycles=0", "--watch"]);
+    let said = pushed(pushing.end_after("power off with status"));
+    let kib = wire::push::CHUNK as u32 / 1024;
+    assert_eq!(had(&said), kept * kib, "{said}");
+    let (all, sent) = (store.chunks * kib, (store.chunks - kept) * kib);
+    says(&said, &[&format!(": {sent} of {all} KiB were sent, the loader had the rest"), "it starts the kernel at "]);
+    says(&said, &["with events=300 tail=0 cycles=0", "power off with status 0"]);
+}
+
+#[test]
+fn what_cannot_be_pushed_is_refused_with_what_to_do_and_the_loader_takes_the_next() {
+    let mut board = Board::started(virt());
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = place.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let header = |memory| qemu::image::header(memory).to_vec();
+    for (kernel, append, why) in [
+        (file("notes.txt", &[b'x'; 100]), "", "the arm64 Image header"),
+        (file("empty", b""), "", "the arm64 Image header"),
+        (file("wants-much", &header(9 << 20)), "", "more than 8 MiB of memory"),
+        (file("large", &[header(1 << 20), vec![1; 5 << 20]].concat()), "", "and a loader takes "),
+        (place.path().join("not-there"), "", "not-there cannot be read: No such file"),
+        (small(), "events=\u{1b}[2J", "the words for the command line"),
     ] {
-        assert!(said.contains(text), "it does not say {text:?}\n{said}");
+        let (status, said) = board.push(&kernel, &["--append", append]).end();
+        assert_eq!(status, Some(125), "{said}");
+        says(&said, &[why]);
+        assert!(!said.contains('\x1b'), "{said}");
+    }
+    let said = pushed(board.push(&small(), &[]).end());
+    says(&said, &["pushed in "]);
+    board.expect("it has no kernel: afterglow push sends one");
+}
+
+#[test]
+fn raspberry_pis_take_a_kernel_too() {
+    for board in [qemu::Board::Raspi4b, qemu::Board::Raspi3b] {
+        let machine = Machine::new(board).overlay(Overlay::region_of(board)).threads(Threads::Single);
+        let mut board = Board::started(machine);
+        let pushing = board.push(&kernel(), &["--append", "events=300 tail=0 cycles=1", "--watch"]);
+        let t = std::time::Instant::now();
+        let said = pushed(pushing.end_after("power off with status"));
+        eprintln!("{said} {:?}", t.elapsed());
     }
 }
 

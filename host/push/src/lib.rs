@@ -148,7 +148,9 @@ impl Pusher {
         self.check
     }
 
-    fn chunks(&self) -> u32 {
+    /// Chunks of the image.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
         self.image.len().div_ceil(CHUNK) as u32
     }
 
