@@ -1,12 +1,16 @@
 //! `afterglow push` as a user has it: the command on one end of a serial line, the loader in QEMU on the other.
 
 mod loader;
-use loader::{Board, kernel, small};
+use loader::{Board, Line, Pushing, kernel, small};
 use qemu::{Machine, Overlay, Threads};
 use std::time::Duration;
+use wire::push::{Hello, VERSION, kind};
+
+/// Cores that spin until they are started would each take a host's core from the line.
+const ONE_BY_ONE: Threads = Threads::Single;
 
 fn virt() -> Machine {
-    Machine::virt().el2(true).overlay(Overlay::virt_region())
+    Machine::virt().el2(true).overlay(Overlay::virt_region()).threads(ONE_BY_ONE)
 }
 
 /// What a push said that succeeded.
@@ -104,15 +108,50 @@ fn what_cannot_be_pushed_is_refused_with_what_to_do_and_the_loader_takes_the_nex
 }
 
 #[test]
-fn raspberry_pis_take_a_kernel_too() {
-    for board in [qemu::Board::Raspi4b, qemu::Board::Raspi3b] {
-        let machine = Machine::new(board).overlay(Overlay::region_of(board)).threads(Threads::Single);
-        let mut board = Board::started(machine);
+fn raspberry_pis_take_a_kernel_that_panics_and_keep_it_over_the_watchdogs_reset() {
+    for (board, name) in [(qemu::Board::Raspi4b, "Raspberry Pi 4"), (qemu::Board::Raspi3b, "Raspberry Pi 3")] {
+        let mut board = Board::started(Machine::new(board).overlay(Overlay::region_of(board)).threads(ONE_BY_ONE));
+        board.expect("it has no kernel: afterglow push sends one");
         let pushing = board.push(&kernel(), &["--append", "events=300 tail=0 cycles=1", "--watch"]);
-        let t = std::time::Instant::now();
         let said = pushed(pushing.end_after("power off with status"));
-        eprintln!("{said} {:?}", t.elapsed());
+        says(
+            &said,
+            &[
+                "reset: asking for it by watchdog",
+                &format!("afterglow loader {}: board {name}, entry EL2", env!("CARGO_PKG_VERSION")),
+                "it has a kernel of ",
+                " events recovered, intact",
+                "power off with status 0",
+            ],
+        );
     }
+}
+
+#[test]
+fn a_loader_of_another_version_is_told_from_one_that_is_not_there() {
+    let mut line = Line::open();
+    let pushing = Pushing::start(&line.name, &kernel(), &[]);
+    line.hear(kind::KNOCK);
+    let hello = Hello { version: VERSION + 1, whole: false, chunk: 1 << 20, limit: 5, size: 0, check: 0 };
+    line.say(kind::HELLO, &hello.store());
+    let (status, said) = pushing.end();
+    assert_eq!(status, Some(125), "{said}");
+    let versions = format!("the loader speaks version {} of the protocol, this command {VERSION}", VERSION + 1);
+    says(&said, &[&versions, "put a loader of this build on the card"]);
+
+    let (status, said) = Pushing::start(&line.name, &kernel(), &["--time", "1"]).end();
+    assert_eq!(status, Some(125), "{said}");
+    says(&said, &["no loader has answered for 1 s: reset the board; is the loader on its card"]);
+}
+
+#[test]
+fn a_machine_with_too_little_memory_says_so_to_whoever_pushes() {
+    let mut board = Board::new(virt().memory(16 << 20));
+    let pushing = board.push(&kernel(), &[]);
+    board.go();
+    let (status, said) = pushing.end_after("afterglow loader cannot go on: ");
+    assert_eq!(status, Some(125), "{said}");
+    says(&said, &["afterglow loader cannot go on: ", "stopped: "]);
 }
 
 #[test]

@@ -4,13 +4,15 @@ use qemu::{Machine, Running, workspace};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
+use wire::frame::{self, FRAME_MAX, Frame, Read, Reader, body};
 use wire::push::{Persist, STORE_SIZE, Store};
 
 /// Bounds what hangs; no test waits for it.
@@ -42,8 +44,8 @@ impl Board {
         let mut running = machine.start(PATIENCE).unwrap();
         let said = running.expect_line(|line| line.contains("/dev/pts/"), PATIENCE).unwrap();
         let line = said.split(' ').find(|word| word.starts_with("/dev/pts/")).unwrap().to_owned();
-        let held = open(line.as_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        Self { running, line, held: held.into() }
+        let held = hold(&line);
+        Self { running, line, held }
     }
 
     /// The same, at work.
@@ -199,6 +201,48 @@ impl Drop for Pushing {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A serial line without a board.
+pub(crate) struct Line {
+    pub(crate) name: String,
+    board: File,
+    _held: File,
+}
+
+impl Line {
+    pub(crate) fn open() -> Self {
+        let board = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&board).unwrap();
+        unlockpt(&board).unwrap();
+        let name = ptsname(&board, Vec::new()).unwrap().into_string().unwrap();
+        let _held = hold(&name);
+        Self { name, board: board.into(), _held }
+    }
+
+    /// Waits for a frame of this type.
+    pub(crate) fn hear(&mut self, kind: u8) {
+        let (mut reader, mut body) = (Reader::NEW, vec![0; body::MAX]);
+        loop {
+            let mut byte = [0];
+            self.board.read_exact(&mut byte).unwrap();
+            match reader.take(byte[0], &mut body) {
+                Read::Body(size) if Frame::of(&body[..size]).is_some_and(|frame| frame.kind == kind) => return,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn say(&mut self, kind: u8, payload: &[u8]) {
+        let (mut whole, mut out) = (vec![0; body::MAX], vec![0; FRAME_MAX]);
+        whole[body::PAYLOAD..][..payload.len()].copy_from_slice(payload);
+        let size = frame::write(&mut whole, kind, 0, 0, payload.len(), &mut out);
+        self.board.write_all(&out[..size]).unwrap();
+    }
+}
+
+fn hold(line: &str) -> File {
+    open(line, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap().into()
 }
 
 /// The workspace's kernel, as a user names it.
