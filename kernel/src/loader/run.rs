@@ -7,7 +7,9 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::{console, hardware, say};
 use arch::entry::BootInfo;
+use arch::exceptions::{Fatal, Frame};
 use boards::{Board, Console};
+use core::fmt::{Arguments, Display, Write};
 use core::ops;
 use core::ptr;
 use core::slice;
@@ -20,16 +22,12 @@ const SAY_LONGEST: u64 = 600_000;
 
 /// The loader's main function.
 pub fn main(info: &'static BootInfo) -> ! {
-    arch::exceptions::set_early_console(|bytes| arch::semihosting::write(core::str::from_utf8(bytes).unwrap_or("?")));
-    let tree = boot::device_tree(info);
+    arch::exceptions::set_early_report(fatal);
+    let Ok(tree) = boot::device_tree(info) else {
+        give_up_unheard(&"no device tree, or a damaged one: the kernel in its place says which")
+    };
     let board = boards::choose(tree.root().strings("compatible"));
-    let found = hardware::find(&tree, |_| {});
-    boot::open_console(board, &found);
-    arch::exceptions::set_early_console(|bytes| {
-        if let Some(console) = console::get() {
-            console.write_unlocked(bytes);
-        }
-    });
+    boot::open_console(board, hardware::find_console(&tree).as_ref(), give_up_unheard);
     say!("afterglow loader {}: board {}, entry EL{}", env!("CARGO_PKG_VERSION"), board.name(), info.entry_el);
     if info.entry_el == 3 {
         give_up(
@@ -44,8 +42,34 @@ pub fn main(info: &'static BootInfo) -> ! {
     start(&store, &tree, arena)
 }
 
+/// Tells of a fault in few words: what explains them is as large as half of the loader.
+fn fatal(frame: &Frame, why: Fatal) {
+    let Frame { esr, elr, far, .. } = frame;
+    let at = arch::image::link_address(*elr);
+    let words = format_args!("afterglow loader: {why}: ESR_EL1 {esr:#x}, FAR_EL1 {far:#x}, at {at:#x}\n");
+    match console::get() {
+        // A console cannot fail.
+        Some(console) => drop(boards::console::Unlocked(console).write_fmt(words)),
+        None => tell_unheard(words),
+    }
+}
+
+/// Without a console, whoever runs an emulator or a debugger is told.
+fn tell_unheard(words: Arguments<'_>) {
+    let mut text = heapless::String::<200>::new();
+    // What does not fit is cut.
+    let _ = text.write_fmt(words);
+    arch::semihosting::write(&text);
+}
+
+/// Ends a loader that has no console.
+fn give_up_unheard(why: &dyn Display) -> ! {
+    tell_unheard(format_args!("afterglow loader cannot go on: {why}\n"));
+    arch::cores::park()
+}
+
 /// Ends a loader that cannot go on.
-fn give_up(why: &dyn core::fmt::Display) -> ! {
+fn give_up(why: &dyn Display) -> ! {
     say!("afterglow loader cannot go on: {why}");
     arch::cores::park()
 }
