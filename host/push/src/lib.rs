@@ -3,10 +3,9 @@
 //! It knocks until a loader answers, offers the kernel, and sends what the loader asks for; whatever is lost on the way, a frame,
 //! a board that resets, an earlier host, costs only what is missing.
 
-use miniz_oxide::deflate::compress_to_vec;
 use ring::check::{Crc32c, Table};
 use wire::frame::{self, FRAME_MAX, Frame, Read, Reader, body};
-use wire::push::{CHUNK, Hello, LIMIT, RANGES_MAX, VERSION, Verdict, WINDOW, append_is_fit, judge, kind};
+use wire::push::{CHUNK, Hello, LIMIT, Model, RANGES_MAX, VERSION, Verdict, WINDOW, append_is_fit, judge, kind};
 
 /// A loader that has a kernel listens for half a second: it must hear a knock in that time, in milliseconds.
 const KNOCK_EVERY: u64 = 100;
@@ -39,6 +38,7 @@ pub struct Pusher {
     out: Vec<u8>,
     /// The last request that was answered.
     answered: Option<u32>,
+    model: Box<Model>,
     missing: Option<u32>,
     first_missing: Option<u32>,
     /// When something was sent or came last, in milliseconds.
@@ -73,6 +73,7 @@ impl Pusher {
             text: Vec::new(),
             out: Vec::new(),
             answered: None,
+            model: Box::default(),
             missing: None,
             first_missing: None,
             last: None,
@@ -209,7 +210,7 @@ impl Pusher {
                 }
                 left -= 1;
                 let begin = index as usize * CHUNK;
-                let (kind, payload) = coded(&self.image[begin..self.image.len().min(begin + CHUNK)]);
+                let (kind, payload) = coded(&mut self.model, &self.image[begin..self.image.len().min(begin + CHUNK)]);
                 self.say(kind, index, &payload);
             }
         }
@@ -233,16 +234,18 @@ impl Pusher {
 }
 
 /// Type and payload of the frame that brings this chunk: packed, or as it is where that is shorter.
-fn coded(chunk: &[u8]) -> (u8, Vec<u8>) {
-    /// The best that there is: a line is slower.
-    const LEVEL: u8 = 10;
-    let packed = compress_to_vec(chunk, LEVEL);
+fn coded(model: &mut Model, chunk: &[u8]) -> (u8, Vec<u8>) {
     // The loader puts zeros at the end back.
     let plain = chunk.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    if packed.len() + size_of::<u32>() < plain {
-        (kind::PACKED, [&crc(chunk).to_le_bytes()[..], &packed].concat())
-    } else {
-        (kind::DATA, chunk[..plain].to_vec())
+    let mut packed = vec![0; plain];
+    let (check, room) = packed.split_at_mut(plain.min(size_of::<u32>()));
+    match model.pack(chunk, room) {
+        Some(size) => {
+            check.copy_from_slice(&crc(chunk).to_le_bytes());
+            packed.truncate(size_of::<u32>() + size);
+            (kind::PACKED, packed)
+        }
+        None => (kind::DATA, chunk[..plain].to_vec()),
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use push::{Pusher, State};
 use std::collections::VecDeque;
-use wire::push::{Line, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict};
+use wire::push::{Line, Model, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict};
 
 struct Memory;
 impl Persist for Memory {
@@ -81,6 +81,7 @@ impl Noise {
 /// A board with a loader, a host, the line between them, and the time.
 struct World {
     memory: Box<[u8; STORE_SIZE]>,
+    model: Box<Model>,
     receiver: Receiver,
     noise: Noise,
     to_host: Out,
@@ -92,7 +93,15 @@ struct World {
 impl World {
     fn new(faults: Faults, seed: u64) -> Self {
         let noise = Noise { faults, random: seed };
-        Self { memory: memory(), receiver: Receiver::new(), noise, to_host: Out::default(), now: 1, sent: 0 }
+        Self {
+            memory: memory(),
+            model: Box::default(),
+            receiver: Receiver::new(),
+            noise,
+            to_host: Out::default(),
+            now: 1,
+            sent: 0,
+        }
     }
 
     /// A warm reset: the loader begins anew, its store stays.
@@ -103,7 +112,7 @@ impl World {
     fn step(&mut self, host: &mut Pusher) {
         let out = host.output(self.now);
         self.sent += out.len() as u64;
-        let mut store = Store::open(&mut self.memory, Memory);
+        let mut store = Store::open(&mut self.memory, &mut self.model, Memory);
         for byte in self.noise.pass(out) {
             self.receiver.take(byte, self.now, &mut store, &mut self.to_host);
         }
@@ -122,7 +131,7 @@ impl World {
     }
 
     fn has(&mut self, image: &[u8], append: &str) -> bool {
-        let store = Store::open(&mut self.memory, Memory);
+        let store = Store::open(&mut self.memory, &mut self.model, Memory);
         store.verdict() == Verdict::Whole && store.image() == image && store.append() == append.as_bytes()
     }
 }
@@ -189,11 +198,11 @@ fn memory_that_lost_bits_is_asked_for_again() {
         world.memory[at] ^= 4;
     }
     world.reset();
-    assert_eq!(Store::open(&mut world.memory, Memory).missing(), 2);
+    assert_eq!(Store::open(&mut world.memory, &mut world.model, Memory).missing(), 2);
     assert!(world.run(&mut Pusher::new(image.clone(), "").unwrap(), 100));
     assert!(world.has(&image, ""));
     world.memory[9] ^= 1;
-    assert_eq!(Store::open(&mut world.memory, Memory).id(), (0, 0), "a damaged header is no store");
+    assert_eq!(Store::open(&mut world.memory, &mut world.model, Memory).id(), (0, 0), "a damaged header is no store");
 }
 
 #[test]
@@ -216,8 +225,8 @@ fn what_no_loader_can_start_is_refused_by_both_ends() {
     for (image, verdict) in cases {
         assert_eq!(wire::push::judge(&image), verdict);
         assert!(Pusher::new(image.clone(), "").is_err());
-        let mut memory = memory();
-        let mut store = Store::open(&mut memory, Memory);
+        let (mut memory, mut model) = (memory(), Box::<Model>::default());
+        let mut store = Store::open(&mut memory, &mut model, Memory);
         store.begin(image.len() as u32, crc(&image), b"");
         for (index, chunk) in image.chunks(wire::push::CHUNK).enumerate() {
             assert!(store.put(index as u32, chunk));
@@ -263,8 +272,8 @@ proptest! {
             (30_u8..42, any::<bool>(), any::<u32>(), proptest::collection::vec(any::<u8>(), 0..1300)), 1..60),
         noise in proptest::collection::vec(any::<u8>(), 0..2000),
     ) {
-        let mut memory = memory();
-        let mut store = Store::open(&mut memory, Memory);
+        let (mut memory, mut model) = (memory(), Box::<Model>::default());
+        let mut store = Store::open(&mut memory, &mut model, Memory);
         let (mut receiver, mut line) = (Receiver::new(), Out::default());
         let mut now = 0;
         for (kind, known, number, payload) in frames {

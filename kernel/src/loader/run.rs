@@ -14,11 +14,15 @@ use core::ops;
 use core::ptr;
 use core::slice;
 use ring::escape::Escaped;
-use wire::push::{Line, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict, text_offset};
+use spin::mutex::SpinMutex;
+use wire::push::{Line, Model, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict, text_offset};
 
 /// A loader that waits says so after so many milliseconds, then after twice as many, and so on up to the longest.
 const SAY_FIRST: u64 = 10_000;
 const SAY_LONGEST: u64 = 600_000;
+
+/// Half a MiB, of which the image holds nothing.
+static MODEL: SpinMutex<Model> = SpinMutex::new(Model::NEW);
 
 /// The loader's main function.
 pub fn main(info: &'static BootInfo) -> ! {
@@ -37,7 +41,8 @@ pub fn main(info: &'static BootInfo) -> ! {
     let arena = arena(board, &tree);
     // SAFETY: mapped, in memory that memblock says is nobody else's, and the one reference to it.
     let memory = unsafe { &mut *ptr::with_exposed_provenance_mut::<[u8; STORE_SIZE]>(arena.store().start) };
-    let mut store = Store::open(memory, Clean);
+    let mut model = MODEL.lock();
+    let mut store = Store::open(memory, &mut model, Clean);
     talk(&mut store, wait_ms(tree.bootargs()));
     start(&store, &tree, arena)
 }

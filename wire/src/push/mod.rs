@@ -4,6 +4,7 @@ mod packed;
 mod receive;
 mod store;
 
+pub use packed::Model;
 pub use receive::{Line, Receiver, Stage};
 pub use store::{APPEND_MAX, CHUNK, CHUNKS, DATA, LIMIT, Persist, STORE_SIZE, Store};
 

@@ -2,7 +2,7 @@
 
 use ring::check::{Crc32c, Table};
 
-use super::{Verdict, judge, packed, word};
+use super::{Model, Verdict, judge, word};
 
 /// Bytes of a store.
 pub const STORE_SIZE: usize = 4 << 20;
@@ -40,6 +40,7 @@ pub trait Persist {
 #[derive(Debug)]
 pub struct Store<'a, P> {
     memory: &'a mut [u8; STORE_SIZE],
+    model: &'a mut Model,
     persist: P,
     /// From the header, once that verified; the image's size is then within [`LIMIT`].
     size: u32,
@@ -58,7 +59,7 @@ fn mark(bytes: &[u8]) -> u32 {
 
 impl<'a, P: Persist> Store<'a, P> {
     /// Looks at what the memory holds.
-    pub fn open(memory: &'a mut [u8; STORE_SIZE], persist: P) -> Self {
+    pub fn open(memory: &'a mut [u8; STORE_SIZE], model: &'a mut Model, persist: P) -> Self {
         let head = &memory[..MARKS];
         let field = |at| word(head, at).unwrap_or(0);
         let (size, check, append) = (field(SIZE), field(CHECK), field(APPEND_SIZE));
@@ -67,7 +68,7 @@ impl<'a, P: Persist> Store<'a, P> {
             && (1..=LIMIT).contains(&size)
             && append as usize <= APPEND_MAX;
         let (size, check, append) = if holds { (size, check, append) } else { (0, 0, 0) };
-        let mut store = Self { memory, persist, size, check, append };
+        let mut store = Self { memory, model, persist, size, check, append };
         // What a reset or a bit error took is asked for again.
         for index in 0..store.chunks() {
             let is = mark(store.chunk(index));
@@ -184,11 +185,13 @@ impl<'a, P: Persist> Store<'a, P> {
 
     /// Unpacks so many bytes that [`Store::keep_packed`] kept. Whether the chunk is what its check says.
     pub(super) fn unpack(&mut self, index: u32, size: usize) -> bool {
-        let kept = self.chunk(index).get(..size).and_then(<[u8]>::split_first_chunk);
+        let at = DATA + index as usize * CHUNK;
+        let kept = self.memory[..].get(at..at + size).and_then(<[u8]>::split_first_chunk);
         let Some((check, bytes)) = kept else { return false };
         let mut out = [0; CHUNK];
-        let Some(chunk) = out.get_mut(..self.chunk(index).len()) else { return false };
-        packed::unpack(bytes, chunk) && crc(chunk) == u32::from_le_bytes(*check) && self.put(index, chunk)
+        let chunk = &mut out[..self.chunk(index).len()];
+        self.model.unpack(bytes, chunk);
+        crc(chunk) == u32::from_le_bytes(*check) && self.put(index, chunk)
     }
 
     fn chunk(&self, index: u32) -> &[u8] {

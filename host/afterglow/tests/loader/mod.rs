@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use wire::frame::{self, FRAME_MAX, Frame, Read, Reader, body};
-use wire::push::{Persist, STORE_SIZE, Store};
+use wire::push::{Model, Persist, STORE_SIZE, Store};
 
 /// Bounds what hangs; no test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
@@ -102,7 +102,8 @@ impl Board {
         let address = places.find(|at| ram.read_range(*at, 6).is_ok_and(|bytes| bytes == b"AGPUSH"))?;
         let mut memory: Box<[u8; STORE_SIZE]> =
             ram.read_range(address, STORE_SIZE).unwrap().into_boxed_slice().try_into().unwrap();
-        let store = Store::open(&mut memory, Nowhere);
+        let mut model = Box::<Model>::default();
+        let store = Store::open(&mut memory, &mut model, Nowhere);
         let chunks = store.chunks();
         let present = (0..chunks).filter(|index| store.has(*index)).collect::<Vec<_>>();
         (chunks > 0).then(|| Stored { address, there: present.len() as u32, chunks, present })
