@@ -157,5 +157,5 @@ fn a_machine_with_too_little_memory_says_so_to_whoever_pushes() {
 #[test]
 fn the_loader_stays_small() {
     let loader = qemu::workspace::loader().unwrap();
-    assert!(loader.file_size() < 100 << 10, "the loader has {} bytes", loader.file_size());
+    assert!(loader.file_size() < 80 << 10, "the loader has {} bytes", loader.file_size());
 }
