@@ -88,7 +88,7 @@ impl Push {
             eprintln!("afterglow: the loader refuses it: {}", meaning(verdict));
             return Ok(ExitCode::from(1));
         }
-        let (kib, had) = (kib(pusher.chunks()), kib(pusher.resumed()));
+        let (kib, had) = (kib(pusher.size()), kib(pusher.resumed()));
         let rest = if had > 0 { ", the loader had the rest" } else { "" };
         eprintln!("pushed in {:.1} s: {} of {kib} KiB were sent{rest}", begin.elapsed().as_secs_f32(), kib - had);
         if self.watch {
@@ -120,7 +120,7 @@ impl Push {
                 out.drain(..sent);
                 pusher.sent(now());
             }
-            shown.progress(pusher);
+            shown.progress(pusher, pusher.pending() + out.len());
             match pusher.state() {
                 State::Done(verdict) => {
                     out.extend(pusher.output(now()));
@@ -160,9 +160,8 @@ fn watch(port: &mut Port, shown: &mut Shown, stop: &AtomicBool) {
     }
 }
 
-/// Chunks, to a person.
-fn kib(chunks: u32) -> u32 {
-    chunks * (wire::push::CHUNK / 1024) as u32
+fn kib(bytes: u64) -> u64 {
+    bytes.div_ceil(1024)
 }
 
 fn is_character_device(path: &Path) -> Result<bool> {
@@ -178,13 +177,15 @@ struct Shown {
     bar: ProgressBar,
     /// Whether it was told what an earlier push left.
     has_begun: bool,
+    /// Of what is on its way, bytes for the line in all.
+    on_its_way: usize,
     is_deaf: bool,
 }
 
 impl Shown {
     fn new() -> Self {
-        let bar = progress::bar(None, "{wide_bar} {pos} of {len} KiB, {per_sec}, {eta} left");
-        Self { filter: Filter::default(), bar, has_begun: false, is_deaf: false }
+        let bar = progress::bar(None, "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+        Self { filter: Filter::default(), bar, has_begun: false, on_its_way: 0, is_deaf: false }
     }
 
     fn text(&mut self, bytes: &[u8]) {
@@ -195,19 +196,22 @@ impl Shown {
         }
     }
 
-    fn progress(&mut self, pusher: &Pusher) {
-        let Some((there, chunks)) = pusher.progress() else { return };
+    /// So many bytes for the line are still to be written.
+    fn progress(&mut self, pusher: &Pusher, rest: usize) {
+        let Some((there, asked)) = pusher.progress() else { return };
+        self.on_its_way = if rest == 0 { 0 } else { self.on_its_way.max(rest) };
+        let written = asked - (asked * rest as u64).checked_div(self.on_its_way as u64).unwrap_or(0);
+        self.bar.set_length(pusher.size());
+        self.bar.set_position((there + written).min(pusher.size()));
         if !self.has_begun {
             self.has_begun = true;
             let had = pusher.resumed();
             if had > 0 {
-                let line = format!("it goes on: the loader has {} of {} KiB", kib(had), kib(chunks));
+                let line = format!("it goes on: the loader has {} of {} KiB", kib(had), kib(pusher.size()));
                 self.bar.suspend(|| eprintln!("{line}"));
             }
             // What was there already tells nothing of the line's rate.
-            self.bar.reset_elapsed();
+            self.bar.reset_eta();
         }
-        self.bar.set_length(u64::from(kib(chunks)));
-        self.bar.set_position(u64::from(kib(there)));
     }
 }

@@ -40,6 +40,8 @@ pub struct Pusher {
     answered: Option<u32>,
     model: Box<Model>,
     missing: Option<u32>,
+    /// Chunks that the last request asked for.
+    asked: u32,
     first_missing: Option<u32>,
     /// When something was sent or came last, in milliseconds.
     last: Option<u64>,
@@ -75,6 +77,7 @@ impl Pusher {
             answered: None,
             model: Box::default(),
             missing: None,
+            asked: 0,
             first_missing: None,
             last: None,
             heard: 0,
@@ -114,6 +117,12 @@ impl Pusher {
         out
     }
 
+    /// Bytes for the line that wait to be taken.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.out.len()
+    }
+
     /// The line took the last of what was to be sent at this time.
     pub fn sent(&mut self, now: u64) {
         self.last = Some(now);
@@ -125,17 +134,28 @@ impl Pusher {
         self.state
     }
 
-    /// Chunks that the loader has, of how many, as it said last; nothing before it spoke of them.
+    /// Bytes of the image that the loader has, as it said last, and bytes that it asked for and was sent since; nothing before it
+    /// spoke of them.
     #[must_use]
-    pub fn progress(&self) -> Option<(u32, u32)> {
-        let chunks = self.chunks();
-        self.missing.map(|missing| (chunks.saturating_sub(missing), chunks))
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        self.missing.map(|missing| (self.bytes_but(missing), u64::from(self.asked) * CHUNK as u64))
     }
 
-    /// Chunks that the loader had when it first said so: what an earlier push left there.
+    /// Bytes of the image that the loader had when it first said so: what an earlier push left there.
     #[must_use]
-    pub fn resumed(&self) -> u32 {
-        self.first_missing.map_or(0, |missing| self.chunks().saturating_sub(missing))
+    pub fn resumed(&self) -> u64 {
+        self.first_missing.map_or(0, |missing| self.bytes_but(missing))
+    }
+
+    /// Bytes of the image.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.image.len() as u64
+    }
+
+    /// Bytes of the image but for so many whole chunks.
+    fn bytes_but(&self, missing: u32) -> u64 {
+        self.size().saturating_sub(u64::from(missing) * CHUNK as u64)
     }
 
     /// When the loader was heard last; 0: never.
@@ -150,9 +170,7 @@ impl Pusher {
         self.check
     }
 
-    /// Chunks of the image.
-    #[must_use]
-    pub fn chunks(&self) -> u32 {
+    fn chunks(&self) -> u32 {
         self.image.len().div_ceil(CHUNK) as u32
     }
 
@@ -178,7 +196,7 @@ impl Pusher {
                     self.state = State::Done(verdict);
                     self.out.clear();
                     if verdict == Verdict::Whole {
-                        self.missing = Some(0);
+                        (self.missing, self.asked) = (Some(0), 0);
                         self.first_missing.get_or_insert(0);
                         // One may be lost; the loader starts it in a second in any case.
                         self.say(kind::START, 0, &[]);
@@ -214,6 +232,7 @@ impl Pusher {
                 self.say(kind, index, &payload);
             }
         }
+        self.asked = WINDOW - left;
         self.say(kind::END, number, &[]);
     }
 
