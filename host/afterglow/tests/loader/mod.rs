@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use wire::frame::{self, FRAME_MAX, Frame, Read, Reader, body};
@@ -27,7 +28,11 @@ pub(crate) struct Board {
     pub(crate) line: String,
     /// The line, held open by somebody who says nothing. Without it QEMU would look only once a second whether anybody is there.
     held: File,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// A line is no faster than QEMU's threads take turns, and a loader that waits for it spins: one board at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A store is only looked at.
 struct Nowhere;
@@ -39,13 +44,14 @@ impl Persist for Nowhere {
 impl Board {
     /// The loader on this machine; its cores stand still at first.
     pub(crate) fn new(machine: Machine) -> Self {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ram = machine.make_ram().unwrap();
         let machine = machine.kernel(workspace::loader().unwrap()).ram(&ram).serial("pty").qmp().extra(STAYS);
         let mut running = machine.start(PATIENCE).unwrap();
         let said = running.expect_line(|line| line.contains("/dev/pts/"), PATIENCE).unwrap();
         let line = said.split(' ').find(|word| word.starts_with("/dev/pts/")).unwrap().to_owned();
         let held = hold(&line);
-        Self { running, line, held }
+        Self { running, line, held, _alone }
     }
 
     /// The same, at work.
@@ -74,10 +80,9 @@ impl Board {
         Pushing::start(&self.line, kernel, options)
     }
 
-    /// Pushes a kernel until the loader has so many hundredths of it, and ends the command then. Returns the chunks that the
-    /// loader has; the machine runs.
-    pub(crate) fn cut(&mut self, kernel: &Path, hundredths: u32) -> u32 {
-        let mut pushing = self.push(kernel, &[]);
+    /// Lets a push go on until the loader has so many hundredths of the kernel, and ends the command then. Returns the chunks that
+    /// the loader has; the machine runs.
+    pub(crate) fn cut(&mut self, mut pushing: Pushing, hundredths: u32) -> u32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             assert!(Instant::now() < deadline && pushing.is_running(), "{}", pushing.said());
