@@ -163,6 +163,13 @@ fn a_machine_with_too_little_memory_says_so_to_whoever_pushes() {
 }
 
 #[test]
+fn the_kernel_goes_over_the_line_in_less_than_two_thirds_of_its_bytes() {
+    let kernel = workspace::kernel().unwrap();
+    let bytes = push::line_bytes(kernel.bytes(), "");
+    assert!(bytes * 3 < kernel.file_size() * 2, "{bytes} of {}", kernel.file_size());
+}
+
+#[test]
 fn the_loader_stays_small() {
     let loader = workspace::loader().unwrap();
     assert!(loader.file_size() < 80 << 10, "the loader has {} bytes", loader.file_size());

@@ -242,6 +242,27 @@ fn a_chunk_that_does_not_unpack_to_itself_ends_the_push_and_is_not_there() {
 }
 
 #[test]
+fn a_packed_chunk_of_one_kernel_is_not_taken_for_the_next_ones() {
+    let (mut memory, mut model) = (memory(), Box::<Model>::default());
+    let chunk = [0x11; CHUNK];
+    let mut packed = [crc(&chunk).to_le_bytes().to_vec(), vec![0; 4000]].concat();
+    let size = model.pack(&chunk, &mut packed[4..]).unwrap();
+    for (second, there) in [(7, 1), (8, 0)] {
+        let mut store = Store::open(&mut memory, &mut model, Memory);
+        let (mut receiver, mut line) = (Receiver::new(), Out::default());
+        let mut take = |bytes: Vec<u8>| bytes.iter().for_each(|byte| receiver.take(*byte, 1, &mut store, &mut line));
+        take(frame(kind::OFFER, 7, 0, &20_000_u32.to_le_bytes()));
+        take(frame(kind::PACKED, 7, 0, &packed[..4 + size]));
+        if second != 7 {
+            take(frame(kind::OFFER, second, 0, &20_000_u32.to_le_bytes()));
+        }
+        take(frame(kind::END, second, if second == 7 { 1 } else { 2 }, &[]));
+        assert_eq!(store.chunks() - store.missing(), there, "{second}");
+        store.clear();
+    }
+}
+
+#[test]
 fn packed_chunks_that_came_before_the_line_fell_silent_are_there() {
     let image = image(60_000, 7);
     let mut world = World::new(Faults::default(), 7);
