@@ -47,7 +47,7 @@ pub fn main(info: &'static BootInfo) -> ! {
     start(&store, &tree, arena)
 }
 
-/// Tells of a fault in few words: what explains them is as large as half of the loader.
+/// Tells of a fault in few words: those that explain it would take 8 KiB more.
 fn fatal(frame: &Frame, why: Fatal) {
     let Frame { esr, elr, far, .. } = frame;
     let at = arch::image::link_address(*elr);

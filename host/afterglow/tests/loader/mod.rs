@@ -111,7 +111,7 @@ impl Board {
         let store = Store::open(&mut memory, &mut model, Nowhere);
         let chunks = store.chunks();
         let present = (0..chunks).filter(|index| store.has(*index)).collect::<Vec<_>>();
-        (chunks > 0).then(|| Stored { address, there: present.len() as u32, chunks, present })
+        (chunks > 0).then_some(Stored { address, there: present.len() as u32, chunks, present })
     }
 
     /// Turns a bit in RAM over.
@@ -185,7 +185,9 @@ impl Pushing {
         while self.is_running() && !self.said().contains(text) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        if self.is_running() {
+            kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        }
         self.end()
     }
 
