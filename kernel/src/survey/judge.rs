@@ -76,6 +76,20 @@ pub struct Tally {
 impl Tally {
     /// How many counters there are.
     pub const WORDS: usize = 11;
+    /// Nothing.
+    pub const NONE: Self = Self {
+        checks: 0,
+        kept_of: 0,
+        damaged: 0,
+        dirty_of: 0,
+        dirty_lost: 0,
+        stale: 0,
+        oldest: 0,
+        moved: 0,
+        set: 0,
+        cleared: 0,
+        bits: 0,
+    };
 
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
@@ -105,12 +119,39 @@ impl Tally {
     }
 }
 
+/// What can be wrong with a line where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It holds what nobody wrote there, nor ever had. No cache that was lost explains that, and so it counts for dirty lines too:
+    /// what firmware writes after each reset is found after each.
+    Lost,
+    /// It was written and cleaned, or written past the cache, and holds what stood there before.
+    Stale,
+    /// A bit turned over in it.
+    Bits,
+}
+
+impl Kind {
+    /// All of them, in the order of their numbers in memory.
+    pub const ALL: [Self; 3] = [Self::Lost, Self::Stale, Self::Bits];
+
+    /// Its word in the report.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Stale => "stale",
+            Self::Bits => "bits",
+        }
+    }
+}
+
 /// Told about what is found: by address, in order.
 pub trait Finds {
     /// A bit has turned over.
     fn bit(&mut self, bit: Bit);
-    /// A line that had to survive did not.
-    fn damaged(&mut self, line: u64);
+    /// Something is wrong with a line.
+    fn line(&mut self, kind: Kind, line: u64);
     /// An address that is filled.
     fn exists(&self, address: u64) -> bool;
 }
@@ -143,7 +184,7 @@ fn line(
     tally: &mut Tally,
     finds: &mut dyn Finds,
 ) {
-    let (mut stale, mut moved, mut lost) = (false, false, false);
+    let (mut stale, mut moved, mut lost, mut flipped) = (false, false, false, false);
     for (n, is) in (0..).zip(words) {
         let at = address + n * WORD;
         let (what, different) = word(seed, at, generation, *is, &|address| finds.exists(address));
@@ -156,6 +197,7 @@ fn line(
             Word::Moved(_) => moved = true,
             Word::Lost => lost = true,
         }
+        flipped |= different != 0;
         tally.bits |= different;
         tally.set += u64::from((different & is).count_ones());
         tally.cleared += u64::from((different & !is).count_ones());
@@ -165,12 +207,12 @@ fn line(
     }
     tally.stale += u64::from(stale);
     tally.moved += u64::from(moved);
+    let had_to_survive = class != Class::Dirty;
     if stale || moved || lost {
-        if class == Class::Dirty {
-            tally.dirty_lost += 1;
-        } else {
-            tally.damaged += 1;
-            finds.damaged(address);
-        }
+        *(if had_to_survive { &mut tally.damaged } else { &mut tally.dirty_lost }) += 1;
+    }
+    let kinds = [moved || lost, stale && had_to_survive && !(moved || lost), flipped];
+    for (kind, _) in Kind::ALL.into_iter().zip(kinds).filter(|(_, is)| *is) {
+        finds.line(kind, address);
     }
 }
