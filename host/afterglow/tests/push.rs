@@ -163,10 +163,10 @@ fn a_machine_with_too_little_memory_says_so_to_whoever_pushes() {
 }
 
 #[test]
-fn the_kernel_goes_over_the_line_in_less_than_two_thirds_of_its_bytes() {
+fn the_kernel_goes_over_the_line_in_less_than_seven_tenths_of_its_bytes() {
     let kernel = workspace::kernel().unwrap();
     let bytes = push::line_bytes(kernel.bytes(), "");
-    assert!(bytes * 3 < kernel.file_size() * 2, "{bytes} of {}", kernel.file_size());
+    assert!(bytes * 10 < kernel.file_size() * 7, "{bytes} of {}", kernel.file_size());
 }
 
 #[test]

@@ -242,6 +242,21 @@ fn a_chunk_that_does_not_unpack_to_itself_ends_the_push_and_is_not_there() {
 }
 
 #[test]
+fn what_a_bytes_place_tells_costs_nothing_whatever_stands_before_it() {
+    // As the highest byte of an instruction does, behind three that nobody can know.
+    let mut random = 9_u64;
+    let chunk: Vec<u8> = (0..CHUNK)
+        .map(|at| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if at % 4 == 3 { 0x91 } else { (random >> 56) as u8 }
+        })
+        .collect();
+    let size = Box::<Model>::default().pack(&chunk, &mut [0; 2 * CHUNK]).unwrap();
+    let unknown = CHUNK / 4 * 3;
+    assert!(size < unknown + unknown / 8, "{size}");
+}
+
+#[test]
 fn a_packed_chunk_of_one_kernel_is_not_taken_for_the_next_ones() {
     let (mut memory, mut model) = (memory(), Box::<Model>::default());
     let chunk = [0x11; CHUNK];
