@@ -31,7 +31,8 @@ const BITS: u64 = 10;
 /// Sends a kernel over a serial line to the loader on the board, which checks it, keeps it over warm resets, and starts it.
 ///
 /// The loader must be on the board's card in the kernel's place. What an earlier push left there of the same kernel is not
-/// sent again. The status is 0 once the loader has all of it, 1 where it refuses it, 125 if nobody answers or the line fails.
+/// sent again. The status is 0 once the loader has all of it, 1 where it refuses it, 125 if it is no
+/// kernel, nobody answers or the line fails.
 #[derive(Debug, Args)]
 pub(crate) struct Push {
     /// The serial line: /dev/ttyUSB0, a pty
