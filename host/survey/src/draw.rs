@@ -1,7 +1,7 @@
 //! The whole report for a person: the map, a column for each way to reset, what firmware writes, where to put the region.
 
 use crate::map;
-use crate::model::{By, Report, Tally, Total};
+use crate::model::{After, By, Kind, Report, Tally, Total};
 use crate::watch::{Ending, Found};
 
 /// What a piece of text means.
@@ -24,8 +24,8 @@ pub enum Ink {
 /// A piece of text, which may end a line.
 pub type Piece = (Ink, String);
 
-/// Damaged ranges that are shown.
-const DAMAGED_SHOWN: usize = 20;
+/// Ranges with something wrong that are shown.
+const SPOTS_SHOWN: usize = 12;
 /// Width of a name in the table, and of each column.
 const NAME: usize = 26;
 const COLUMN: usize = 13;
@@ -38,7 +38,7 @@ pub fn draw(found: &Found) -> Vec<Piece> {
     gap(&mut pieces);
     table(report, &mut pieces);
     firmware(report, &mut pieces);
-    damaged(report, &mut pieces);
+    spots(report, &mut pieces);
     recommended(report, &mut pieces);
     troubles(found, &mut pieces);
     pieces
@@ -83,9 +83,12 @@ fn table(report: &Report, pieces: &mut Vec<Piece>) {
     for total in used.iter().filter(|total| total.tally.bits != 0) {
         plain(pieces, format!("bits of a word that turned over by {}: {}\n", total.by.short(), bits(total.tally.bits)));
     }
-    if !unused.is_empty() {
-        let names: Vec<&str> = unused.iter().map(|total| total.by.name()).collect();
-        pieces.push((Ink::Faint, format!("this board does not offer: {}\n", names.join(", "))));
+    for (text, left_out) in [("this board does not offer", false), ("left out", true)] {
+        let those = unused.iter().filter(|total| total.left_out == left_out);
+        let names: Vec<&str> = those.map(|total| total.by.name()).collect();
+        if !names.is_empty() {
+            pieces.push((Ink::Faint, format!("{text}: {}\n", names.join(", "))));
+        }
     }
     gap(pieces);
 }
@@ -96,7 +99,7 @@ fn totals(report: &Report) -> Vec<Total> {
         return report.totals.clone();
     }
     let heard = |by| {
-        let mut total = Total { by, resets: 0, tally: Tally::default() };
+        let mut total = Total { by, resets: 0, left_out: false, tally: Tally::default() };
         for check in report.checks.iter().filter(|check| check.by == by) {
             total.resets += 1;
             total.tally.add(&check.tally);
@@ -136,15 +139,23 @@ fn firmware(report: &Report, pieces: &mut Vec<Piece>) {
     gap(pieces);
 }
 
-fn damaged(report: &Report, pieces: &mut Vec<Piece>) {
-    if report.damaged.is_empty() {
+fn spots(report: &Report, pieces: &mut Vec<Piece>) {
+    if report.spots.is_empty() {
         return;
     }
-    pieces.push((Ink::Strong, "gone, though it was cleaned or written past the cache\n".into()));
-    for damaged in report.damaged.iter().take(DAMAGED_SHOWN) {
-        pieces.push((Ink::Bad, format!("{}: after {}\n", damaged.range, map::ways(damaged.ways))));
+    pieces.push((Ink::Strong, "not as it was left\n".into()));
+    for spot in report.spots.iter().take(SPOTS_SHOWN) {
+        let what = match spot.kind {
+            Kind::Lost => "lost",
+            Kind::Stale => "stale",
+            Kind::Bits => "bits turned over",
+        };
+        let by = |after: &After| format!("{} of {} by {}", after.times, after.of, after.by.short());
+        let by: Vec<String> = spot.by.iter().map(by).collect();
+        let ink = if spot.kind == Kind::Bits { Ink::Warning } else { Ink::Bad };
+        pieces.push((ink, format!("{}: {what} after {}\n", spot.range, by.join(", "))));
     }
-    if let Some(more @ 1..) = report.damaged.len().checked_sub(DAMAGED_SHOWN) {
+    if let Some(more @ 1..) = report.spots.len().checked_sub(SPOTS_SHOWN) {
         plain(pieces, format!("and {more} ranges more (--json has them all)\n"));
     }
     gap(pieces);
@@ -154,11 +165,9 @@ fn recommended(report: &Report, pieces: &mut Vec<Piece>) {
     match &report.recommended {
         Some(Some(recommended)) => {
             pieces.push((Ink::Good, format!("recommended for the region: {}\n", recommended.range)));
-            if let bits @ 1.. = report.bits_in_place() {
-                let text = format!(
-                    "{bits} bits turned over in it: nothing there can be relied on, the ring's checks will reject what they hit\n"
-                );
-                pieces.push((Ink::Warning, text));
+            if report.has_bits_in_place() {
+                let text = "no 8 MiB were without bits that turned over: the ring's checks will reject what they hit\n";
+                pieces.push((Ink::Warning, text.to_owned()));
             }
             recommended.node.iter().for_each(|line| plain(pieces, format!("{line}\n")));
         }

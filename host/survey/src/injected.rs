@@ -1,6 +1,6 @@
 //! A survey in a machine whose cache loses and whose bits turn over, and whether what the kernel tells is what the plugin did.
 
-use crate::model::{Check, Report};
+use crate::model::{By, Check, Kind, Report, Spot};
 use crate::serial::read;
 use crate::watch::Found;
 use anyhow::{Context, Result, ensure};
@@ -8,6 +8,7 @@ use cachesim::options::Options;
 use cachesim::report::Reset;
 use kernel::survey::judge::LINE;
 use kernel::survey::pattern::BLOCK;
+use kernel::survey::spots::SPOTS_MAX;
 use qemu::{Board, Image, Machine, Overlay, Status, losing, trampoline};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 /// What is surveyed, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
 pub struct Injected {
-    /// Rounds.
-    pub rounds: u32,
+    /// The kernel's arguments, with `survey=` among them.
+    pub append: String,
     /// Bytes of RAM of `virt`.
     pub memory: u64,
     /// Percent of dirty lines that are in memory by chance.
@@ -82,9 +83,8 @@ impl Injected {
         };
         let region = base + self.memory / 4 * 3;
         let machine = Machine::virt().memory(self.memory).overlay(Overlay::region_at(Board::Virt, region, 2 << 20));
-        let append = format!("survey={} terse seed={}", self.rounds, self.seed);
         let ram = machine.make_ram()?;
-        let mut running = machine.kernel(kernel).append(&append).ram(&ram).losing(options).start(self.limit)?;
+        let mut running = machine.kernel(kernel).append(&self.append).ram(&ram).losing(options).start(self.limit)?;
         let (mut resets, mut times, mut last) = (Vec::new(), Vec::new(), Instant::now());
         while let Some((reset, _)) = running.next_reset(self.limit)? {
             resets.push(reset);
@@ -113,10 +113,10 @@ fn compare(report: &Report, resets: &[Reset], base: u64, written: &Range<u64>) -
     let seed = report.seed.context("the kernel tells no seed")?;
     let counts = |address: u64| report.fills.iter().any(|range| range.contains(address));
     let written: Vec<u64> = written.clone().step_by(LINE as usize).filter(|at| counts(*at)).collect();
-    let (mut differences, mut flipped) = (Vec::new(), Bits::new());
+    let (mut differences, mut flipped, mut spots) = (Vec::new(), Bits::new(), Lines::new());
     for reset in resets {
         let number = reset.number;
-        let Some(Check { tally, flips, .. }) = report.checks.iter().find(|check| check.number == number) else {
+        let Some(Check { tally, flips, by, .. }) = report.checks.iter().find(|check| check.number == number) else {
             continue;
         };
         let lost: BTreeSet<u64> = reset.lost.iter().map(|lost| base + lost.at).filter(|at| counts(*at)).collect();
@@ -153,13 +153,47 @@ fn compare(report: &Report, resets: &[Reset], base: u64, written: &Range<u64>) -
         for (name, is, expected) in expected.into_iter().filter(|(_, is, expected)| is != expected) {
             differences.push(format!("reset {number}: {name}: the kernel says {is}, done was {expected}"));
         }
+        let lines: BTreeSet<u64> = flipped.keys().map(|(address, _)| address / LINE * LINE).collect();
+        let wrong = lines.into_iter().map(|line| (Kind::Bits, line));
+        for place in wrong.chain(written.iter().map(|line| (Kind::Lost, *line))) {
+            *spots.entry((place.0 as u8, place.1)).or_default().entry(*by).or_default() += 1;
+        }
         let bits: Bits = flips.iter().map(|flip| ((flip.address, flip.bit), flip.set)).collect();
         if bits != flipped {
             differences.push(format!("reset {number}: bits: the kernel says {bits:x?}, done was {flipped:x?}"));
         }
     }
+    differences.extend(places(report, &spots));
     Ok(differences)
 }
+
+/// Where the places that the report tells differ from those where something was done: line by line, while each has room for
+/// itself; beyond that none may be missing.
+fn places(report: &Report, done: &Lines) -> Vec<String> {
+    let exact = done.len() <= SPOTS_MAX;
+    let told = |kind: u8, line: u64| {
+        let here = |spot: &&Spot| spot.kind as u8 == kind && spot.range.contains(line);
+        let after = report.spots.iter().find(here).map_or(&[][..], |spot| &spot.by);
+        after.iter().map(|after| (after.by, after.times)).collect::<BTreeMap<By, u64>>()
+    };
+    let mut differences = Vec::new();
+    for ((kind, line), by) in done {
+        let told = told(*kind, *line);
+        let less = by.iter().any(|(by, times)| told.get(by).is_none_or(|told| told < times));
+        if less || exact && told != *by {
+            differences.push(format!("line {line:#x}: the kernel says {told:?}, done was {by:?}"));
+        }
+    }
+    let lines: u64 = report.spots.iter().map(|spot| spot.range.size() / LINE).sum();
+    if exact && lines != done.len() as u64 {
+        differences
+            .push(format!("the kernel says that {lines} lines were not as they were left, and {} were", done.len()));
+    }
+    differences
+}
+
+/// Lines by kind and address: after how many resets by which way.
+type Lines = BTreeMap<(u8, u64), BTreeMap<By, u64>>;
 
 /// Bits by their word's address and their number: what they are now.
 type Bits = BTreeMap<(u64, u32), bool>;

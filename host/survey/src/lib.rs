@@ -7,6 +7,7 @@
 //! | which lines of the console say something | `words.rs` |
 //! | lines become a report, or the reason why there is none | `watch.rs` |
 //! | a board at a serial port | `serial.rs` |
+//! | a survey of which memory still holds the state | `stored.rs` |
 //! | a survey in QEMU, held against what was done to its memory | `injected.rs` |
 //! | memory drawn as cells | `map.rs` |
 //! | the whole report for a person | `draw.rs` |
@@ -16,6 +17,7 @@ pub mod injected;
 pub mod map;
 pub mod model;
 pub mod serial;
+pub mod stored;
 pub mod watch;
 mod words;
 

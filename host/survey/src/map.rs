@@ -1,7 +1,7 @@
 //! Memory drawn as cells: one letter for so many bytes, the worst that happened in them.
 
 use crate::draw::{Ink, Piece};
-use crate::model::{By, Range, Report, Size};
+use crate::model::{Kind, Range, Report, Size};
 
 /// Cells of a row: with the address before them it fits a terminal of 80 columns.
 const COLUMNS: u64 = 64;
@@ -23,15 +23,28 @@ pub enum Cell {
     Firmware,
     /// A bit turned over in what was kept.
     Bits,
-    /// Something was gone after some ways to reset.
+    /// A line that had to survive held what stood there before.
+    Stale,
+    /// Something was lost after some resets, and not after each of any way.
     Some,
-    /// After each of them.
+    /// After each reset by some ways.
+    Each,
+    /// After each reset there was.
     All,
 }
 
 impl Cell {
-    const ALL: [Self; 7] =
-        [Self::Unfilled, Self::Kept, Self::Recommended, Self::Firmware, Self::Bits, Self::Some, Self::All];
+    const ALL: [Self; 9] = [
+        Self::Unfilled,
+        Self::Kept,
+        Self::Recommended,
+        Self::Firmware,
+        Self::Bits,
+        Self::Stale,
+        Self::Some,
+        Self::Each,
+        Self::All,
+    ];
 
     fn letter(self) -> char {
         match self {
@@ -40,7 +53,9 @@ impl Cell {
             Self::Recommended => 'R',
             Self::Firmware => 'F',
             Self::Bits => 'b',
-            Self::Some => 'x',
+            Self::Stale => 's',
+            Self::Some => 'o',
+            Self::Each => 'x',
             Self::All => 'X',
         }
     }
@@ -51,7 +66,7 @@ impl Cell {
             Self::Kept => Ink::Plain,
             Self::Recommended => Ink::Good,
             Self::Firmware | Self::Bits => Ink::Warning,
-            Self::Some | Self::All => Ink::Bad,
+            Self::Stale | Self::Some | Self::Each | Self::All => Ink::Bad,
         }
     }
 
@@ -62,8 +77,10 @@ impl Cell {
             Self::Recommended => "kept, and recommended for the region",
             Self::Firmware => "firmware writes here again: image, device tree, spin table",
             Self::Bits => "kept, but bits turned over",
-            Self::Some => "something in it was gone after some ways to reset",
-            Self::All => "something in it was gone after every way to reset",
+            Self::Stale => "cleaned or past the cache, and yet stale",
+            Self::Some => "something in it was lost after some resets",
+            Self::Each => "something in it was lost after each reset by some ways",
+            Self::All => "something in it was lost after every reset",
         }
     }
 }
@@ -76,7 +93,6 @@ fn cell_size(all: Range) -> u64 {
 
 /// What is in a cell.
 fn cell(report: &Report, place: Range) -> Cell {
-    let used = report.totals.iter().filter(|total| total.resets > 0).fold(0, |ways, total| ways | total.by.bit());
     let mut worst = Cell::Unfilled;
     let filled = report.memory.iter().map(|memory| memory.range).chain(report.fills.iter().copied());
     if filled.into_iter().any(|range| range.overlaps(&place)) {
@@ -88,11 +104,19 @@ fn cell(report: &Report, place: Range) -> Cell {
     if report.placed.iter().any(|placed| placed.times > 0 && place.contains(placed.address)) {
         worst = worst.max(Cell::Firmware);
     }
-    if report.checks.iter().flat_map(|check| &check.flips).any(|flip| place.contains(flip.address)) {
+    // Before there is a report, what was heard of each bit.
+    let flips = report.checks.iter().flat_map(|check| &check.flips).filter(|_| report.title.is_none());
+    if flips.into_iter().any(|flip| place.contains(flip.address)) {
         worst = worst.max(Cell::Bits);
     }
-    for damaged in report.damaged.iter().filter(|damaged| damaged.range.overlaps(&place)) {
-        worst = worst.max(if damaged.ways & used == used { Cell::All } else { Cell::Some });
+    for spot in report.spots.iter().filter(|spot| spot.range.overlaps(&place)) {
+        worst = worst.max(match spot.kind {
+            Kind::Bits => Cell::Bits,
+            Kind::Stale => Cell::Stale,
+            Kind::Lost if spot.times == spot.of => Cell::All,
+            Kind::Lost if spot.by.iter().any(|after| after.times == after.of) => Cell::Each,
+            Kind::Lost => Cell::Some,
+        });
     }
     worst
 }
@@ -147,10 +171,4 @@ pub fn draw(report: &Report) -> Vec<Piece> {
         pieces.push((Ink::Plain, format!(" {}\n", cell.meaning())));
     }
     pieces
-}
-
-/// The names of ways, by their bits.
-#[must_use]
-pub fn ways(bits: u64) -> String {
-    By::all().filter(|by| bits & by.bit() != 0).map(By::short).collect::<Vec<_>>().join(", ")
 }

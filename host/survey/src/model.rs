@@ -1,8 +1,9 @@
 //! What a survey found, as the kernel tells it.
 
 pub use kernel::memblock::Size;
+pub use kernel::survey::judge::Kind;
 pub use kernel::survey::judge::Tally;
-use kernel::survey::state::Way;
+use kernel::survey::ways::Way;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -60,16 +61,16 @@ impl By {
         (0..).zip(Way::ALL).map(|(number, _)| Self(number))
     }
 
-    /// Its bit in [`Damaged::ways`].
-    #[must_use]
-    pub fn bit(self) -> u64 {
-        1 << self.0
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         Way::ALL[usize::from(self.0)].name()
+    }
+
+    /// Its word on the kernel's command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Way::WORDS[usize::from(self.0)]
     }
 
     /// Its name where there is little room.
@@ -143,8 +144,10 @@ pub struct Check {
 pub struct Total {
     /// The way.
     pub by: By,
-    /// How often it was taken; 0: the board does not offer it.
+    /// How often it was taken; 0: the board does not offer it, or it was left out.
     pub resets: u64,
+    /// Nobody wanted to see it.
+    pub left_out: bool,
     /// What was counted.
     #[serde(serialize_with = "as_object")]
     pub tally: Tally,
@@ -163,13 +166,47 @@ pub struct Placed {
     pub of: u64,
 }
 
-/// A range in which lines that had to survive did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Damaged {
+/// A range in which something was not as it was left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Spot {
+    /// What.
+    #[serde(serialize_with = "as_word")]
+    pub kind: Kind,
     /// Where.
     pub range: Range,
-    /// By which ways: their bits.
-    pub ways: u64,
+    /// After how many resets in all, and of how many.
+    pub times: u64,
+    /// See above.
+    pub of: u64,
+    /// By the ways after which it was so.
+    pub by: Vec<After>,
+}
+
+/// How often something happened after one way to reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct After {
+    /// The way.
+    pub by: By,
+    /// After so many.
+    pub times: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+fn as_word<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.word())
+}
+
+/// What became of a range that was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Nothing was wrong with it.
+    Kept,
+    /// Bits turned over in it.
+    Bits,
+    /// Something in it was lost or stale.
+    Damaged,
 }
 
 /// A range that was filled.
@@ -177,8 +214,8 @@ pub struct Damaged {
 pub struct Memory {
     /// Where.
     pub range: Range,
-    /// Nothing in it was damaged.
-    pub kept: bool,
+    /// What became of it.
+    pub fate: Fate,
 }
 
 /// What a survey says of where the region should be.
@@ -205,9 +242,11 @@ pub struct Report {
     pub totals: Vec<Total>,
     /// What firmware is expected to write.
     pub placed: Vec<Placed>,
-    /// What was damaged.
-    pub damaged: Vec<Damaged>,
-    /// What was filled, and whether it was kept.
+    /// How many places were not as they were left.
+    pub places: usize,
+    /// Each of them.
+    pub spots: Vec<Spot>,
+    /// What was filled, and what became of it.
     pub memory: Vec<Memory>,
     /// Where the region should be. None: not read; Some(None): nowhere.
     pub recommended: Option<Option<Recommended>>,
@@ -260,13 +299,21 @@ impl Report {
         {
             troubles.push(format!("it tells of {} resets, and by the ways there were {resets}", title.resets));
         }
-        let filled = |range: &Range| self.memory.iter().any(|memory| memory.range == *range);
+        let filled = |range: &Range| {
+            self.memory.iter().any(|memory| memory.range.contains(range.first) && memory.range.contains(range.last))
+        };
         for range in self.fills.iter().filter(|range| !filled(range)) {
             troubles.push(format!("what became of {range} was not read"));
         }
-        let damaged = |memory: &Memory| self.damaged.iter().any(|damaged| damaged.range.overlaps(&memory.range));
-        for memory in self.memory.iter().filter(|memory| memory.kept == damaged(memory)) {
-            troubles.push(format!("which part of {} was damaged was not read", memory.range));
+        for memory in self.memory.iter().filter(|memory| memory.fate != self.fate(memory.range)) {
+            troubles.push(format!("what was wrong in {} was not read", memory.range));
+        }
+        if self.spots.len() != self.places {
+            let read = self.spots.len();
+            troubles.push(format!("of {} places that were not as they were left {read} were read", self.places));
+        }
+        for spot in self.spots.iter().filter(|spot| !self.adds_up(spot)) {
+            troubles.push(format!("how often {} was not as it was left does not add up", spot.range));
         }
         if matches!(&self.recommended, Some(Some(recommended)) if !recommended.is_whole()) {
             troubles.push("the device tree node was not read whole: do not use it".to_owned());
@@ -299,11 +346,26 @@ impl Report {
         missing
     }
 
-    /// Bits that were heard to turn over in the recommended place.
+    /// What became of a range, as the spots tell.
+    fn fate(&self, range: Range) -> Fate {
+        let fate = |spot: &Spot| if spot.kind == Kind::Bits { Fate::Bits } else { Fate::Damaged };
+        let here = self.spots.iter().filter(|spot| spot.range.overlaps(&range)).map(fate);
+        here.max_by_key(|fate| *fate as u8).unwrap_or(Fate::Kept)
+    }
+
+    /// Whether the counts of a spot are those of its ways, and these were taken so often.
+    fn adds_up(&self, spot: &Spot) -> bool {
+        let of = |by: By| self.totals.iter().find(|total| total.by == by).map(|total| total.resets);
+        spot.times == spot.by.iter().map(|after| after.times).sum::<u64>()
+            && self.title.is_none_or(|title| title.resets == spot.of)
+            && spot.by.iter().all(|after| after.times <= after.of && of(after.by).is_none_or(|of| of == after.of))
+    }
+
+    /// Whether bits turned over in the recommended place.
     #[must_use]
-    pub fn bits_in_place(&self) -> usize {
-        let Some(Some(Recommended { range, .. })) = &self.recommended else { return 0 };
-        self.checks.iter().flat_map(|check| &check.flips).filter(|flip| range.contains(flip.address)).count()
+    pub fn has_bits_in_place(&self) -> bool {
+        let Some(Some(Recommended { range, .. })) = &self.recommended else { return false };
+        self.spots.iter().any(|spot| spot.kind == Kind::Bits && spot.range.overlaps(range))
     }
 
     /// Whether RAM keeps a region: a place is recommended, and no bit turned over anywhere.

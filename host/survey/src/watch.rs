@@ -46,6 +46,8 @@ pub enum Step {
     Asks(u64, u64, u64, By, Duration),
     /// It was checked: which, how, how long after it was asked for, and what was gone of what had to be kept.
     Checked(u64, By, Option<Duration>, u64, u64),
+    /// This boot ended before the reset that it was to make; the fill and the reset are done again.
+    CutShort(u64),
     /// The survey began again, without the word of a reset before.
     Again,
     /// The report begins.
@@ -124,6 +126,10 @@ impl Watch {
                 self.report.checks.push(check);
                 Some(step)
             }
+            Word::CutShort(boot) => {
+                self.asked = None;
+                Some(Step::CutShort(boot))
+            }
             Word::NoPlace => {
                 self.report.recommended = Some(None);
                 return (None, Some(Ending::Reported));
@@ -151,7 +157,8 @@ impl Watch {
             Word::Title(title) => self.report.title = Some(title),
             Word::Total(total) => self.report.totals.push(total),
             Word::Placed(placed) => self.report.placed.push(placed),
-            Word::Damaged(damaged) => self.report.damaged.push(damaged),
+            Word::Places(count) => self.report.places = count,
+            Word::Spot(spot) => self.report.spots.push(spot),
             Word::Memory(memory) => self.report.memory.push(memory),
             Word::Recommended(range) => {
                 self.reporting = true;
@@ -218,9 +225,10 @@ impl fmt::Display for Ending {
             Self::LosesAll(by) => write!(
                 f,
                 "{0} loses all RAM, also the survey's notes: the survey began again after a reset by {0}. Nothing can be kept \
-                 across it on this board, and the survey cannot come past it; take the board's power, or take this way out. \
-                 (Was the power cut just then? Then begin once more.)",
-                by.name()
+                 across it on this board, and the survey cannot come past it; leave this way out: survey_without={1} on the \
+                 command line. (Was the power cut just then? Then begin once more.)",
+                by.name(),
+                by.word()
             ),
             Self::BeginsAgain => f.write_str(
                 "the survey began again twice, and the reset before was not read: some reset loses all RAM, also the survey's \
@@ -234,9 +242,10 @@ impl fmt::Display for Ending {
             Self::Silent(time, Some(by)) => write!(
                 f,
                 "nothing was heard for {} s after a reset by {}: the board does not come back by it. Switch it off and on: the \
-                 survey begins anew then, or goes on if RAM has kept its notes",
+                 survey begins anew then, or goes on if RAM has kept its notes. survey_without={} on the command line leaves it out",
                 time.as_secs(),
-                by.name()
+                by.name(),
+                by.word()
             ),
             Self::Silent(time, None) => write!(
                 f,

@@ -1,6 +1,6 @@
 //! What a line of the console says about a survey.
 
-use crate::model::{By, Check, Damaged, Flip, Memory, Placed, Range, Tally, Title, Total};
+use crate::model::{After, By, Check, Fate, Flip, Kind, Memory, Placed, Range, Spot, Tally, Title, Total};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Word {
     Fills(Range),
     /// A reset is asked for: round, of how many, the reset's number, by which way.
     Asks(u64, u64, u64, By),
+    /// This boot ended before the reset that it was to make.
+    CutShort(u64),
     /// What was found after it.
     Checked(Check),
     /// A bit turned over at it.
@@ -23,8 +25,10 @@ pub(crate) enum Word {
     Total(Total),
     /// What firmware wrote.
     Placed(Placed),
-    /// A damaged range.
-    Damaged(Damaged),
+    /// How many of the following there are.
+    Places(usize),
+    /// A range in which something was not as it was left.
+    Spot(Spot),
     /// A filled range.
     Memory(Memory),
     /// The place that is recommended; the node follows.
@@ -83,6 +87,9 @@ fn survey(text: &str) -> Option<Word> {
     if let Some(rest) = text.strip_prefix("report, ") {
         return title(rest).map(Word::Title);
     }
+    if let Some(rest) = text.strip_prefix("places that were not as they were left: ") {
+        return rest.parse().ok().map(Word::Places);
+    }
     if let Some(rest) = text.strip_prefix("fills ") {
         return range(rest).map(Word::Fills);
     }
@@ -90,15 +97,16 @@ fn survey(text: &str) -> Option<Word> {
         return range(rest).map(Word::Recommended);
     }
     if let Some(rest) = text.strip_prefix("memory ") {
-        let (place, what) = rest.rsplit_once(": ")?;
-        let kept = ["damaged in part", "kept"].iter().position(|word| *word == what)? == 1;
-        return Some(Word::Memory(Memory { range: range(place)?, kept }));
+        return memory(rest).map(Word::Memory);
     }
-    if let Some(rest) = text.strip_prefix("damaged ") {
-        let (place, ways) = rest.split_once(", by ways 0b")?;
-        // All digits are told, so that none is lost unnoticed.
-        let ways = u64::from_str_radix(ways, 2).ok().filter(|_| ways.len() == By::COUNT)?;
-        return Some(Word::Damaged(Damaged { range: range(place)?, ways }));
+    if let Some(rest) = text.strip_prefix("boot ") {
+        let (boot, rest) = rest.split_once(' ')?;
+        return rest.starts_with("ended before the reset ").then_some(Word::CutShort(boot.parse().ok()?));
+    }
+    for kind in Kind::ALL {
+        if let Some(rest) = text.strip_prefix(kind.word()).and_then(|rest| rest.strip_prefix(' ')) {
+            return spot(kind, rest).map(Word::Spot);
+        }
     }
     if let Some(rest) = text.strip_prefix("bit ") {
         return flip(rest).map(Word::Flip);
@@ -160,13 +168,40 @@ fn flip(text: &str) -> Option<Flip> {
     Some(Flip { address: hexadecimal(address)?, bit, set: value == "1" })
 }
 
-/// `not offered`, or `resets=2 damaged=...`
+/// `not offered`, `left out`, or `resets=2 damaged=...`
 fn total(by: By, text: &str) -> Option<Total> {
-    if text == "not offered" {
-        return Some(Total { by, resets: 0, tally: Tally::default() });
+    let left_out = text == "left out";
+    if left_out || text == "not offered" {
+        return Some(Total { by, resets: 0, left_out, tally: Tally::default() });
     }
     let (resets, counters) = text.strip_prefix("resets=")?.split_once(' ')?;
-    Some(Total { by, resets: resets.parse().ok()?, tally: tally(counters)? })
+    Some(Total { by, resets: resets.parse().ok()?, left_out, tally: tally(counters)? })
+}
+
+/// `0x20000-0x1fffff (1920 KiB): kept`
+fn memory(text: &str) -> Option<Memory> {
+    let (place, what) = text.rsplit_once(": ")?;
+    let fate = match what {
+        "kept" => Fate::Kept,
+        "bits turned over" => Fate::Bits,
+        "damaged in part" => Fate::Damaged,
+        _ => return None,
+    };
+    Some(Memory { range: range(place)?, fate })
+}
+
+/// `0x40200000-0x4020007f (128 bytes), after 3 of 4: 2/2 PSCI SYSTEM_RESET, 1/2 panic`
+fn spot(kind: Kind, text: &str) -> Option<Spot> {
+    let (place, counts) = text.split_once(", after ")?;
+    let (sum, ways) = counts.split_once(": ")?;
+    let (times, of) = sum.split_once(" of ")?;
+    let after = |text: &str| {
+        let (counts, name) = text.split_once(' ')?;
+        let (times, of) = counts.split_once('/')?;
+        Some(After { by: By::of(name)?, times: times.parse().ok()?, of: of.parse().ok()? })
+    };
+    let by = ways.split(", ").map(after).collect::<Option<_>>()?;
+    Some(Spot { kind, range: range(place)?, times: times.parse().ok()?, of: of.parse().ok()?, by })
 }
 
 /// `spin table at 0xd8: written again by firmware after 2 of 2 resets`
@@ -236,19 +271,38 @@ mod tests {
             ),
             (
                 "survey: watchdog: not offered",
-                Word::Total(Total { by: by("watchdog"), resets: 0, tally: Tally::default() }),
+                Word::Total(Total { by: by("watchdog"), resets: 0, left_out: false, tally: Tally::default() }),
             ),
+            (
+                "survey: panic: left out",
+                Word::Total(Total { by: by("panic"), resets: 0, left_out: true, tally: Tally::default() }),
+            ),
+            ("survey: boot 7 ended before the reset that it was to make: done again, not counted", Word::CutShort(7)),
             (
                 "survey: spin table at 0xd8: written again by firmware after 1 of 2 resets",
                 Word::Placed(Placed { what: "spin table".into(), address: 0xd8, times: 1, of: 2 }),
             ),
+            ("survey: places that were not as they were left: 18", Word::Places(18)),
             (
-                "survey: damaged 0x40200000-0x4020007f (128 bytes), by ways 0b1010",
-                Word::Damaged(Damaged { range: range(0x4020_0000, 0x4020_007f), ways: 10 }),
+                "survey: lost 0x40200000-0x4020007f (128 bytes), after 3 of 4: 2/2 PSCI SYSTEM_RESET, 1/2 panic",
+                Word::Spot(Spot {
+                    kind: Kind::Lost,
+                    range: range(0x4020_0000, 0x4020_007f),
+                    times: 3,
+                    of: 4,
+                    by: vec![
+                        After { by: by("PSCI SYSTEM_RESET"), times: 2, of: 2 },
+                        After { by: by("panic"), times: 1, of: 2 },
+                    ],
+                }),
             ),
             (
                 "survey: memory 0x20000-0x1fffff (1920 KiB): damaged in part",
-                Word::Memory(Memory { range: range(0x2_0000, 0x1f_ffff), kept: false }),
+                Word::Memory(Memory { range: range(0x2_0000, 0x1f_ffff), fate: Fate::Damaged }),
+            ),
+            (
+                "survey: memory 0x20000-0x1fffff (1920 KiB): bits turned over",
+                Word::Memory(Memory { range: range(0x2_0000, 0x1f_ffff), fate: Fate::Bits }),
             ),
             (
                 "survey: recommended for the region: 0x21600000-0x21dfffff (8 MiB), kept by all ways in all rounds",
@@ -291,8 +345,11 @@ mod tests {
             "survey: watchdog: resets=1 damaged=9/1 dirty_lost=0/5 stale=0 oldest=0 moved=0 set=0 cleared=0 bits=0x0",
             "survey: reset 1 by watchdog: damaged=0/9 dirty_lost=0/5 stale=0 oldest=0 moved=0 set=0 bits=0x0",
             "survey: recommended for the region: 0x21600000-0x2dfffff (8 MiB), kept by all ways in all rounds",
-            "survey: damaged 0x2-0x1 (64 bytes), by ways 0b0001",
-            "survey: damaged 0x40200000-0x4020007f (128 bytes), by ways 0b101",
+            "survey: lost 0x2-0x1 (64 bytes), after 1 of 1: 1/1 panic",
+            "survey: los 0x40200000-0x4020007f (128 bytes), after 1 of 1: 1/1 panic",
+            "survey: lost 0x40200000-0x4020007f (128 bytes), after 1 of 1: 1/1 pani",
+            "survey: lost 0x40200000-0x4020007f (128 bytes), after 1 of 1: /1 panic",
+            "survey: boot  ended before the reset that it was to make: done again, not counted",
         ] {
             assert_eq!(word(line), Word::Unread, "{line}");
         }

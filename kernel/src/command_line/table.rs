@@ -6,6 +6,7 @@ use super::values::{
     After, Clean, Die, Dump, Expected, Full, Keep, LOG_LEVELS, Loss, Others, Parity, Payload, ReserveMem, Stop, Tail,
     Value, Watchdog, YES_OR_NO,
 };
+use crate::survey::ways::Ways;
 
 /// One option of the table.
 pub struct Entry {
@@ -107,7 +108,7 @@ options! {
     after: After = After::PowerOff, After::EXPECTED;
     /// The least serious log records that go to the console.
     loglevel: log::LevelFilter = log::LevelFilter::Info, LOG_LEVELS;
-    /// Where the workload's pseudo random sequence starts.
+    /// Where the workload's pseudo random sequence starts, and a survey's pattern, which takes the counter's value for 0.
     seed: u64 = 0, Expected::Number(0, u64::MAX);
     /// Tells, before the cores are started, how many ticks of the counter an event costs (instructions, in QEMU with -icount).
     measure: bool = false, Expected::Nothing;
@@ -115,6 +116,8 @@ options! {
     nest: u32 = 0, Expected::Number(0, 1_000_000);
     /// Instead of the workload: so many rounds of filling all free memory and resetting by every way there is, to see what survives. 0 is off.
     survey: u32 = 0, Expected::Number(0, 1000);
+    /// Ways to reset that a survey leaves out, as one after which this board does not come back.
+    survey_without: Ways = Ways::NONE, Ways::EXPECTED;
     /// Only warnings and errors go to the console, whatever loglevel says.
     quiet: bool = false, Expected::Nothing;
 }

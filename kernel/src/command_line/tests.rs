@@ -30,7 +30,7 @@ fn an_empty_line_gives_the_defaults() {
 fn every_option_takes_a_value_other_than_its_default_and_shows_it_again() {
     let line = "reserve_mem=8M:4096:afterglow banks=16 keep=first clean=event full=drop parity=4 stop=feat-nmi tick_us=100 \
                 events=1000000000 payload=0..4000 rate=5 cycles=1000000 die=panic-in-dump die_core=63 others=wild hang=0 watchdog=off \
-                crash_loop=0 ack=no loss=go-on terse digest tail=all dump=binary after=halt loglevel=trace seed=18446744073709551615 measure nest=7 survey=3 quiet";
+                crash_loop=0 ack=no loss=go-on terse digest tail=all dump=binary after=halt loglevel=trace seed=18446744073709551615 measure nest=7 survey=3 survey_without=psci-warm,panic quiet";
     let options = quiet(line);
     assert_eq!(options.to_string(), line);
     let defaults = Options::default();
@@ -166,13 +166,21 @@ fn a_region_is_asked_for_in_linuxs_syntax() {
     }
 }
 
-/// The help is in a file, which is this module's documentation too. `UPDATE_DATA=1 cargo host-test -p kernel` writes it anew.
+/// The help is in a file, which is this module's documentation too, and in the README. `UPDATE_DATA=1 cargo host-test -p kernel`
+/// writes both anew.
 #[test]
 fn the_documentation_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/command-line.txt");
-    let shown = help().to_string();
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let (shown, text) = (help().to_string(), std::fs::read_to_string(readme).unwrap());
     if std::env::var_os("UPDATE_DATA").is_some() {
         std::fs::write(path, &shown).unwrap();
+        let first = shown.lines().next().unwrap();
+        let (before, old) = text.split_once(first).unwrap();
+        let (_, after) = old.split_once("\n```").unwrap();
+        std::fs::write(readme, [before, &shown, "```", after].concat()).unwrap();
+        return;
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), shown);
+    assert!(text.contains(&shown), "the README shows other options");
 }

@@ -1,5 +1,6 @@
 //! What may stand behind an option's `=`: each kind of value, how it is read and how it is shown.
 
+use crate::survey::ways::{Way, Ways};
 use core::fmt;
 
 /// What an option's value must be, for reading it and for telling the user.
@@ -477,5 +478,31 @@ impl fmt::Display for ReserveMem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show_size(f, self.size)?;
         write!(f, ":{}:{}", self.align, self.name)
+    }
+}
+
+impl Ways {
+    pub(super) const EXPECTED: Expected = Expected::Form("none, or a list of psci-warm,psci,watchdog,panic");
+}
+
+impl Value for Ways {
+    fn parse(text: &[u8], _: Expected) -> Option<Self> {
+        if text == b"none" {
+            return Some(Self::NONE);
+        }
+        let mut numbers = text.split(|byte| *byte == b',').map(|word| position(&Way::WORDS, word));
+        numbers.try_fold(0, |bits, number| Some(bits | 1 << number?)).map(Self::of)
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::NONE {
+            return f.write_str("none");
+        }
+        let mut between = "";
+        for (_, word) in Way::WORDS.iter().enumerate().filter(|(number, _)| self.has(*number)) {
+            write!(f, "{between}{word}")?;
+            between = ",";
+        }
+        Ok(())
     }
 }

@@ -76,6 +76,20 @@ pub struct Tally {
 impl Tally {
     /// How many counters there are.
     pub const WORDS: usize = 11;
+    /// Nothing.
+    pub const NONE: Self = Self {
+        checks: 0,
+        kept_of: 0,
+        damaged: 0,
+        dirty_of: 0,
+        dirty_lost: 0,
+        stale: 0,
+        oldest: 0,
+        moved: 0,
+        set: 0,
+        cleared: 0,
+        bits: 0,
+    };
 
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
@@ -105,12 +119,39 @@ impl Tally {
     }
 }
 
+/// What can be wrong with a line where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It holds what nobody wrote there, nor ever had. No cache that was lost explains that, and so it counts for dirty lines too:
+    /// what firmware writes after each reset is found after each.
+    Lost,
+    /// It was written and cleaned, or written past the cache, and holds what stood there before.
+    Stale,
+    /// A bit turned over in it.
+    Bits,
+}
+
+impl Kind {
+    /// All of them, in the order of their numbers in memory.
+    pub const ALL: [Self; 3] = [Self::Lost, Self::Stale, Self::Bits];
+
+    /// Its word in the report.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Stale => "stale",
+            Self::Bits => "bits",
+        }
+    }
+}
+
 /// Told about what is found: by address, in order.
 pub trait Finds {
     /// A bit has turned over.
     fn bit(&mut self, bit: Bit);
-    /// A line that had to survive did not.
-    fn damaged(&mut self, line: u64);
+    /// Something is wrong with a line.
+    fn line(&mut self, kind: Kind, line: u64);
     /// An address that is filled.
     fn exists(&self, address: u64) -> bool;
 }
@@ -143,19 +184,58 @@ fn line(
     tally: &mut Tally,
     finds: &mut dyn Finds,
 ) {
-    let (mut stale, mut moved, mut lost) = (false, false, false);
+    let older = (1..=generation).find(|age| first_damaged(words, seed.word(address, generation - age), 0).is_none());
+    let Told { stale, moved, lost, flipped } = match older {
+        // Most lost lines are wholly what an older generation wrote.
+        Some(age) => {
+            tally.oldest = tally.oldest.max(u64::from(age));
+            Told { stale: true, ..Told::default() }
+        }
+        None => word_by_word(seed, address, generation, words, tally, finds),
+    };
+    tally.stale += u64::from(stale);
+    tally.moved += u64::from(moved);
+    let had_to_survive = class != Class::Dirty;
+    if stale || moved || lost {
+        *(if had_to_survive { &mut tally.damaged } else { &mut tally.dirty_lost }) += 1;
+    }
+    let kinds = [moved || lost, stale && had_to_survive && !(moved || lost), flipped];
+    for (kind, _) in Kind::ALL.into_iter().zip(kinds).filter(|(_, is)| *is) {
+        finds.line(kind, address);
+    }
+}
+
+/// What there is in a line.
+#[derive(Default)]
+struct Told {
+    stale: bool,
+    moved: bool,
+    lost: bool,
+    flipped: bool,
+}
+
+fn word_by_word(
+    seed: Seed,
+    address: u64,
+    generation: u32,
+    words: &[u64],
+    tally: &mut Tally,
+    finds: &mut dyn Finds,
+) -> Told {
+    let mut told = Told::default();
     for (n, is) in (0..).zip(words) {
         let at = address + n * WORD;
         let (what, different) = word(seed, at, generation, *is, &|address| finds.exists(address));
         match what {
             Word::Kept => {}
             Word::Stale(age) => {
-                stale = true;
+                told.stale = true;
                 tally.oldest = tally.oldest.max(u64::from(age));
             }
-            Word::Moved(_) => moved = true,
-            Word::Lost => lost = true,
+            Word::Moved(_) => told.moved = true,
+            Word::Lost => told.lost = true,
         }
+        told.flipped |= different != 0;
         tally.bits |= different;
         tally.set += u64::from((different & is).count_ones());
         tally.cleared += u64::from((different & !is).count_ones());
@@ -163,14 +243,5 @@ fn line(
             finds.bit(Bit { address: at, bit, set: is >> bit & 1 == 1 });
         }
     }
-    tally.stale += u64::from(stale);
-    tally.moved += u64::from(moved);
-    if stale || moved || lost {
-        if class == Class::Dirty {
-            tally.dirty_lost += 1;
-        } else {
-            tally.damaged += 1;
-            finds.damaged(address);
-        }
-    }
+    told
 }

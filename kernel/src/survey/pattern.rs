@@ -25,6 +25,15 @@ pub enum Class {
     Uncached,
 }
 
+/// Which classes the blocks of a fill have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// All are cleaned: it makes memory known, so that a later fill which does not reach it leaves this one to be seen.
+    Known,
+    /// Each has its own.
+    Classes,
+}
+
 /// Of one whole survey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub u64);
@@ -44,6 +53,15 @@ impl Seed {
         mix(self.0 ^ mix(u64::from(generation) + 1))
     }
 
+    /// How a fill writes a block.
+    #[must_use]
+    pub fn writes(self, fill: Fill, block: u64, generation: u32) -> Class {
+        match fill {
+            Fill::Known => Class::Cleaned,
+            Fill::Classes => self.class(block, generation),
+        }
+    }
+
     /// The word at an address.
     #[must_use]
     pub fn word(self, address: u64, generation: u32) -> u64 {
@@ -56,12 +74,9 @@ impl Seed {
         word.wrapping_sub(self.start(generation)).wrapping_mul(INVERSE).wrapping_mul(WORD)
     }
 
-    /// The class of a block by its address. Generation 0 is the one that makes memory known: all of it is cleaned.
+    /// The class of a block by its address.
     #[must_use]
     pub fn class(self, block: u64, generation: u32) -> Class {
-        if generation == 0 {
-            return Class::Cleaned;
-        }
         match mix(self.0 ^ mix(block / BLOCK) ^ mix(!u64::from(generation))) % 3 {
             0 => Class::Cleaned,
             1 => Class::Dirty,

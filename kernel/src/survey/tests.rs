@@ -1,10 +1,18 @@
 //! The logic of the survey on memory that a test owns: patterns, classes, what a judge makes of damage, states that lost lines.
 
 extern crate std;
-use super::divide::{COPY_EACH, Divided};
-use super::judge::{self, Bit, Finds, LINE, Tally, Word};
+
+mod board;
+mod course;
+mod spots;
+
+use super::divide::{COPY_EACH, Divided, whole_blocks};
+use super::judge::{self, Bit, Finds, Kind, LINE, Tally, Word};
 use super::pattern::{BLOCK, Class, Seed, WEIGHT, fill, first_damaged};
-use super::state::{Hurt, State, Way};
+use super::spots::Spots;
+use super::state::{Mark, State, newest};
+use super::ways::{Way, Ways};
+use crate::device_tree::Cells;
 use crate::memblock::Range;
 use boards::ResetWay;
 use ring::fake::Ram;
@@ -53,23 +61,22 @@ fn classes_share_the_blocks_and_change_places() {
     for class in [Class::Cleaned, Class::Dirty, Class::Uncached] {
         assert!((9_000..11_000).contains(&count(class, 5)), "{class:?}");
     }
-    assert_eq!(count(Class::Cleaned, 0), 30_000);
     let moved = (0..1000u64).filter(|block| SEED.class(block * BLOCK, 1) != SEED.class(block * BLOCK, 2)).count();
     assert!(moved > 500);
 }
 
 #[derive(Default)]
-struct Found {
+struct Seen {
     bits: Vec<Bit>,
-    damaged: Vec<u64>,
+    lines: Vec<(Kind, u64)>,
 }
 
-impl Finds for Found {
+impl Finds for Seen {
     fn bit(&mut self, bit: Bit) {
         self.bits.push(bit);
     }
-    fn damaged(&mut self, line: u64) {
-        self.damaged.push(line);
+    fn line(&mut self, kind: Kind, line: u64) {
+        self.lines.push((kind, line));
     }
     fn exists(&self, address: u64) -> bool {
         address < 64 * BLOCK
@@ -109,24 +116,36 @@ fn a_block_as_it_was_filled_has_no_damage_and_each_line_that_changes_is_found() 
     words[77] ^= 1 << 40;
     words[8..16].copy_from_slice(&written(block, 3)[8..16]);
     words[8190] = 0;
-    let (mut tally, mut found) = (Tally::default(), Found::default());
+    let (mut tally, mut found) = (Tally::default(), Seen::default());
     judge::block(SEED, block, 4, &words, &mut tally, &mut found);
     assert_eq!((tally.kept_of, tally.damaged, tally.stale, tally.oldest), (1024, 2, 1, 1));
     assert_eq!(tally.set + tally.cleared, 1);
     assert_eq!(tally.bits, 1 << 40);
     let set = words[77] >> 40 & 1 == 1;
     assert_eq!(found.bits, [Bit { address: block + 77 * 8, bit: 40, set }]);
-    assert_eq!(found.damaged, [block + LINE, block + BLOCK - LINE]);
+    let lines = [(Kind::Stale, LINE), (Kind::Bits, 77 / 8 * LINE), (Kind::Lost, BLOCK - LINE)];
+    assert_eq!(found.lines, lines.map(|(kind, at)| (kind, block + at)));
 }
 
 #[test]
 fn a_dirty_line_that_is_gone_is_no_damage() {
     let block = of_class(Class::Dirty, 4);
-    let (mut tally, mut found) = (Tally::default(), Found::default());
+    let (mut tally, mut found) = (Tally::default(), Seen::default());
     judge::block(SEED, block, 4, &written(block, 2), &mut tally, &mut found);
     let expected = Tally { dirty_of: 1024, dirty_lost: 1024, stale: 1024, oldest: 2, ..Tally::default() };
     assert_eq!(tally, expected);
-    assert!(found.damaged.is_empty());
+    assert!(found.lines.is_empty());
+}
+
+#[test]
+fn what_somebody_else_wrote_over_a_dirty_line_is_lost_all_the_same() {
+    let block = of_class(Class::Dirty, 4);
+    let mut words = written(block, 3);
+    words[8..24].fill(0xd503_201f_d503_201f);
+    let (mut tally, mut found) = (Tally::default(), Seen::default());
+    judge::block(SEED, block, 4, &words, &mut tally, &mut found);
+    assert_eq!((tally.dirty_lost, tally.damaged), (1024, 0));
+    assert_eq!(found.lines, [(Kind::Lost, block + LINE), (Kind::Lost, block + 2 * LINE)]);
 }
 
 fn range(base: u64, size: u64) -> Range {
@@ -137,7 +156,8 @@ fn range(base: u64, size: u64) -> Range {
 fn free_memory_is_divided_into_blocks_with_a_copy_of_the_state_in_each_stretch() {
     let free = [range(0x1234, 10 << 20), range(0x4000_0000, 130 << 20)];
     let region = range(0x4100_1000, 1 << 20);
-    let divided = Divided::new(free.into_iter(), region);
+    let blocks = whole_blocks(free.into_iter(), region);
+    let divided = Divided::new(&blocks, &blocks);
     let mut before = 0;
     for number in 0..divided.blocks() {
         let block = divided.block(number).unwrap();
@@ -152,11 +172,29 @@ fn free_memory_is_divided_into_blocks_with_a_copy_of_the_state_in_each_stretch()
     );
 }
 
+#[test]
+fn what_is_not_free_any_more_is_left_alone_and_all_else_stays_where_it_was() {
+    let blocks = [range(0x10_0000, 16 << 20)];
+    let now = [range(0x10_0000, 1 << 20), range(0x30_0000, 1 << 20)];
+    let (before, after) = (Divided::new(&blocks, &blocks), Divided::new(&blocks, &now));
+    assert_eq!((before.filled.clone(), before.copies.clone()), (after.filled.clone(), after.copies.clone()));
+    assert!(after.is_free(0x30_0000) && !after.is_free(0x20_0000) && before.is_free(0x20_0000));
+    assert!(Divided::new(&blocks, &now[1..]).copies.is_empty(), "where the copy was, somebody else is");
+}
+
 fn state() -> State {
-    let mut state = State::new(SEED, 3, 11);
-    (state.generation, state.round, state.way) = (5, 1, 2);
+    let mut state = State::new(SEED, 3, [range(0x10_0000, 1 << 20), range(1 << 40, 3 << 20)].into_iter().collect());
+    (state.saves, state.generation, state.round, state.way) = (9, 5, 1, 2);
+    (state.resets, state.region_lost, state.boot, state.asked, state.cut_short) = (4, 1, 77, true, 2);
+    (state.left_out, state.cells) = (Ways::of(9), Cells { address: 1, size: 2 });
+    state.avoided.push(range(0x2d00_0000, 0x20_0000)).unwrap();
+    state.marks[1] = Mark { address: 0x4800_0000, times: 3 };
     state.tallies[2] = Tally { checks: 1, stale: 4, bits: !0, ..Tally::default() };
-    state.hurt(0x1000, 0x1000 + LINE);
+    for (n, kind) in Kind::ALL.into_iter().enumerate() {
+        let mut here = Spots::new();
+        (0..=n as u64).for_each(|line| here.add_line(kind, line * 0x1000));
+        state.spots.count(&here, n);
+    }
     state
 }
 
@@ -166,7 +204,7 @@ fn a_state_comes_back_unless_one_of_its_lines_is_lost() {
     let state = state();
     state.store(&ram, 4096);
     let mut bytes = ram.cached();
-    assert_eq!(State::load(&bytes, 4096), Some(state));
+    assert_eq!(State::load(&bytes, 4096), Some(state.clone()));
     assert_eq!(State::load(&bytes, 0), None);
     for line in 0..super::state::LINES {
         let at = 4096 + 64 * (32 + line as usize);
@@ -174,28 +212,27 @@ fn a_state_comes_back_unless_one_of_its_lines_is_lost() {
         assert_eq!(State::load(&bytes, 4096), None, "line {line}");
         bytes[at + 3] ^= 1;
     }
+    // Half of one and half of the next are nobody's.
+    State { saves: 10, ..state }.store(&ram, 4096);
+    let half = 4096 + 64 * 48;
+    bytes[half..].copy_from_slice(&ram.cached()[half..]);
+    assert_eq!(State::load(&bytes, 4096), None);
 }
 
 #[test]
-fn damaged_lines_become_ranges_and_never_less_than_they_are() {
-    let mut state = state();
-    state.hurt(0x1040, 0x1040 + LINE);
-    state.hurt(0xfc0, 0xfc0 + LINE);
-    assert_eq!(state.hurt, [Hurt { first: 0xfc0, end: 0x1080, ways: 4 }]);
-    let lines: Vec<u64> = (0..200).map(|n| (n * 7919 % 200) * 0x1_0000 + n * n * 64).collect();
-    for line in &lines {
-        state.hurt(*line, *line + LINE);
-    }
-    assert!(state.hurt.windows(2).all(|two| two[0].end < two[1].first), "{:x?}", state.hurt);
-    for line in lines {
-        assert!(state.hurt.iter().any(|hurt| hurt.first <= line && line + LINE <= hurt.end), "{line:x}");
-    }
+fn the_newest_state_is_taken_and_no_other_surveys() {
+    let of = |seed, saves, done| State { saves, done, ..State::new(Seed(seed), 1, heapless::Vec::new()) };
+    let take = |home: &[State], copies: &[State]| newest(home.iter().cloned(), copies.iter().cloned());
+    assert_eq!(take(&[], &[]), (None, false));
+    assert_eq!(take(&[of(1, 3, false), of(1, 4, false)], &[of(1, 4, false)]), (Some(of(1, 4, false)), true));
+    assert_eq!(take(&[of(1, 3, false)], &[of(1, 4, true), of(2, 9, false)]), (Some(of(1, 4, true)), false));
+    assert_eq!(take(&[], &[of(1, 9, true), of(2, 3, false)]), (Some(of(2, 3, false)), false));
 }
 
 #[test]
 fn every_round_takes_each_way_that_there_is_and_the_last_one_ends() {
     let offers = |way| way != Way::Board(ResetWay::PsciWarm);
-    let mut state = State::new(SEED, 2, 1);
+    let mut state = State::new(SEED, 2, heapless::Vec::new());
     let mut taken = Vec::new();
     while let Some(way) = state.next_way(&offers) {
         taken.push(way);
@@ -204,5 +241,11 @@ fn every_round_takes_each_way_that_there_is_and_the_last_one_ends() {
     let round = [Way::Board(ResetWay::Psci), Way::Board(ResetWay::Watchdog), Way::Panic];
     assert_eq!(taken, [round, round].concat());
     assert!(state.done);
-    assert_eq!(State::new(SEED, 2, 1).next_way(&|_| false), None);
+    assert_eq!(State::new(SEED, 2, heapless::Vec::new()).next_way(&|_| false), None);
+}
+
+#[test]
+fn a_state_has_room_for_every_quirk_of_every_board() {
+    let most = boards::BOARDS.iter().map(|board| board.memory_quirks().len()).max();
+    assert!(most.is_some_and(|most| most <= super::divide::AVOIDED_MAX), "{most:?}");
 }

@@ -51,6 +51,9 @@ fn words(step: &Step) -> String {
                 took.map_or(String::new(), |took| format!(", booted and checked in {:.1} s", took.as_secs_f64()));
             format!("after reset {number} by {}{took}: {gone} of {of} lines are gone", by.name())
         }
+        Step::CutShort(boot) => {
+            format!("boot {boot} ended before the reset that it was to make: its fill and its reset are done again")
+        }
         Step::Again => "the survey begins again: was its power cut?".into(),
         Step::Reports => "the report".into(),
     }

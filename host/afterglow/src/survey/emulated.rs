@@ -15,7 +15,7 @@ use survey::serial::read;
 /// On virt, where the cache loses, and the report is compared with what was done.
 pub(super) fn losing(wishes: &Survey, kernel: &Image) -> Result<ExitCode> {
     let done = Injected {
-        rounds: wishes.rounds,
+        append: wishes.arguments(),
         memory: wishes.memory,
         evict: wishes.evict,
         flips: wishes.flips,
@@ -48,8 +48,7 @@ pub(super) fn losing(wishes: &Survey, kernel: &Image) -> Result<ExitCode> {
 /// On a board whose memory QEMU keeps as it is: what its boot writes again is found.
 pub(super) fn plain(wishes: &Survey, kernel: &Image, board: Board) -> Result<ExitCode> {
     let machine = Machine::new(board).kernel(kernel).overlay(Overlay::region_of(board));
-    let append = format!("survey={} terse seed={}", wishes.rounds, wishes.seed);
-    let outcome = machine.append(&append).run(Duration::from_secs(wishes.timeout))?;
+    let outcome = machine.append(&wishes.arguments()).run(Duration::from_secs(wishes.timeout))?;
     show_console(wishes, &outcome.console);
     ensure!(
         outcome.status != Status::TimedOut,
