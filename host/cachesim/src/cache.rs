@@ -66,14 +66,24 @@ impl Seen for Vec<u8> {
 /// Cleans that no DSB has completed, in their order.
 #[derive(Debug, Default)]
 struct Pending {
-    lines: Vec<usize>,
+    /// Each line, and the number of its clean among those of all cores.
+    lines: Vec<(usize, u64)>,
     /// What each line held, one behind the other.
     content: Vec<u8>,
 }
 
 impl Pending {
-    fn iter(&self, line: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    fn iter(&self, line: usize) -> impl Iterator<Item = ((usize, u64), &[u8])> {
         self.lines.iter().copied().zip(self.content.chunks_exact(line))
+    }
+
+    /// A later clean of a line has reached memory with this content, which never goes back to what an earlier one found.
+    fn overtaken(&mut self, line: usize, number: u64, content: &[u8]) {
+        for ((other, earlier), held) in self.lines.iter().zip(self.content.chunks_exact_mut(content.len())) {
+            if *other == line && *earlier < number {
+                held.copy_from_slice(content);
+            }
+        }
     }
 
     fn clear(&mut self) {
@@ -99,6 +109,7 @@ pub struct Cache {
     /// By line; empty where stores are not followed.
     stored: Vec<Option<Stored>>,
     stores: u64,
+    cleans: u64,
     cores: Vec<Core>,
     counts: Counts,
     resets: u64,
@@ -127,6 +138,7 @@ impl Cache {
             options: options.clone(),
             dram: Arc::new(dram),
             stores: 0,
+            cleans: 0,
             cores: Vec::new(),
             counts: Counts::default(),
             resets: 0,
@@ -204,8 +216,10 @@ impl Cache {
             self.counts.unordered += 1;
             return;
         }
+        self.cleans += 1;
+        let number = self.cleans;
         let Pending { lines, content } = &mut self.core(core).pending;
-        lines.push(line);
+        lines.push((line, number));
         let end = content.len();
         content.resize(end + size, 0);
         seen.read(line * size, &mut content[end..]);
@@ -230,8 +244,9 @@ impl Cache {
         }
         self.order(core);
         let mut pending = mem::take(&mut self.core(core).pending);
-        for (line, content) in pending.iter(self.line) {
+        for ((line, number), content) in pending.iter(self.line) {
             let at = line * self.line;
+            self.cores.iter_mut().for_each(|other| other.pending.overtaken(line, number, content));
             if self.dram.holds(at, content) {
                 self.counts.redundant += 1;
             } else {
@@ -382,7 +397,7 @@ impl Cache {
     fn unfinished(&self, seen: &impl Seen, counts: &mut Counts) -> BTreeSet<usize> {
         let mut unfinished = BTreeSet::new();
         let mut now = vec![0; self.line];
-        for (line, content) in self.cores.iter().flat_map(|core| core.pending.iter(self.line)) {
+        for ((line, _), content) in self.cores.iter().flat_map(|core| core.pending.iter(self.line)) {
             counts.unfinished += 1;
             seen.read(line * self.line, &mut now);
             if now == content {

@@ -74,6 +74,29 @@ fn a_clean_brings_what_the_line_held_when_it_was_executed() {
 }
 
 #[test]
+fn memory_does_not_go_back_to_what_an_earlier_clean_of_another_core_found() {
+    let mut machine = Machine::new(&options());
+    machine.store(0, 0, 1);
+    machine.clean(0, 0);
+    machine.store(1, 0, 2);
+    machine.clean(1, 0);
+    machine.cache.complete(1);
+    machine.cache.complete(0);
+    assert_eq!(machine.cache.memory()[0], 2);
+    // The other way round, each brings what it found.
+    machine.cache.complete(1);
+    machine.store(1, 64, 1);
+    machine.clean(1, 64);
+    machine.cache.order(0);
+    machine.store(0, 64, 2);
+    machine.clean(0, 64);
+    machine.cache.complete(1);
+    assert_eq!(machine.cache.memory()[64], 1);
+    machine.cache.complete(0);
+    assert_eq!(machine.cache.memory()[64], 2);
+}
+
+#[test]
 fn a_clean_of_what_memory_holds_is_redundant() {
     let mut machine = Machine::new(&options());
     machine.clean(0, 0);
