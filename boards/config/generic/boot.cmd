@@ -1,7 +1,8 @@
 # Afterglow on a board with U-Boot: names the persistent region in the device tree, and starts the kernel.
 #
 # `afterglow image --board generic` fills in the words between @s and makes boot.scr of it. U-Boot runs a boot.scr of a card's
-# first partition by itself, both in its older way (distro_bootcmd) and in its newer one (bootstd).
+# first partition by itself, both in its older way (distro_bootcmd) and in its newer one (bootstd); where there is none, it
+# looks for one called boot.scr.uimg on the TFTP server that DHCP names, which is the same file.
 #
 # A script, not extlinux/extlinux.conf: that applies an overlay only to a device tree of the card, and many a board has its tree
 # in U-Boot. And not reserve_mem= alone: U-Boot does not know that, and lies itself where the kernel would put the region.
@@ -10,8 +11,12 @@
 echo "afterglow: region of @SIZE@ bytes at @BASE_HIGH@ @BASE_LOW@, kernel and device tree by boot.scr"
 setenv bootargs "@APPEND@"
 if test -z "${distro_bootpart}"; then setenv distro_bootpart 1; fi
-if load ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} /afterglow.img; then true; else
-    echo "afterglow: no afterglow.img that can be read on the first partition of the card"; exit
+
+# Where this script came from: distro_bootcmd calls the network dhcp, bootstd ethernet, and by hand at the prompt it has no name.
+setenv ag_load "load ${devtype} ${devnum}:${distro_bootpart}"
+if test -z "${devtype}" || test "${devtype}" = dhcp || test "${devtype}" = ethernet; then setenv ag_load tftpboot; fi
+if ${ag_load} ${kernel_addr_r} afterglow.img; then true; else
+    echo "afterglow: no afterglow.img that can be read, by: ${ag_load}"; exit
 fi
 
 # Where there is no address for device trees: 16 MiB behind the kernel, more than it needs.

@@ -1,14 +1,17 @@
-//! `afterglow image`: an SD card's image, as a file, without root.
+//! `afterglow image`: an SD card's image, as a file, without root; or its files in a directory.
 
 use crate::boot::parse_region;
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use sdcard::{Board, Card, Order, assemble};
-use std::path::PathBuf;
+use sdcard::assemble::Made;
+use sdcard::{Board, Card, File, Order, assemble, directory};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Makes the image of an SD card that a board boots the kernel from; `afterglow flash` writes it
+///
+/// With --directory its files go into a directory instead, for a TFTP server or rpiboot: see boards/docs/without-a-card.md.
 ///
 /// The same files give the same bytes. A Raspberry Pi's own firmware files are yours: a directory with them is wanted, and
 /// what is missing in it is named. Exit status: 0 done; 125 it could not be made.
@@ -34,13 +37,21 @@ pub(crate) struct Image {
     #[arg(long, value_name = "BASE:SIZE", value_parser = parse_region)]
     region: Option<(u64, u64)>,
 
-    /// A device tree for the card, on generic, instead of the one that U-Boot has
+    /// A device tree beside the kernel, on generic, instead of the one that U-Boot has
     #[arg(long, value_name = "DTB")]
     dtb: Option<PathBuf>,
 
     /// Where the image goes; a file that is there is replaced
-    #[arg(long, short, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "directory")]
+    out: Option<PathBuf>,
+
+    /// Writes the card's files into this directory instead, which is made if it is not there
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "out")]
+    directory: Option<PathBuf>,
+
+    /// Replaces files in the directory that have these names and another content
+    #[arg(long, requires = "directory")]
+    replace: bool,
 }
 
 impl Image {
@@ -58,11 +69,14 @@ impl Image {
             region: self.region,
             tree,
         })?;
-        let card = Card::new(&made.files)?;
-        card.save(&self.out)?;
-        println!("{}: {} MiB for {}", self.out.display(), card.bytes().len() >> 20, board.name);
-        for file in &made.files {
-            println!("  {:>9}  {}", file.content.len(), file.path);
+        if let Some(path) = &self.out {
+            let card = Card::new(&made.files)?;
+            card.save(path)?;
+            println!("{}: {} MiB for {}", path.display(), card.bytes().len() >> 20, board.name);
+            list(&made.files);
+        }
+        if let Some(path) = &self.directory {
+            into_directory(&made, path, self.replace, board)?;
         }
         let (base, size) = made.region;
         print!("  region of {} KiB at {base:#x}", size >> 10);
@@ -74,5 +88,20 @@ impl Image {
             None => println!(", written by boot.scr as the device tree wants it"),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn into_directory(made: &Made, path: &Path, replace: bool, board: &Board) -> Result<()> {
+    let files = made.served();
+    let saved = directory::save(&files, path, replace)?;
+    print!("{}: for {}, {} files written", path.display(), board.name, saved.written);
+    println!("{}", if saved.same > 0 { format!(", {} were there already", saved.same) } else { String::new() });
+    list(&files);
+    Ok(())
+}
+
+fn list(files: &[File]) {
+    for file in files {
+        println!("  {:>9}  {}", file.content.len(), file.path);
     }
 }

@@ -1,4 +1,5 @@
-//! QEMU's `virt` with U-Boot as its firmware, which finds the kernel on a card: the way of booting that boards with U-Boot have.
+//! QEMU's `virt` with U-Boot as its firmware, which finds the kernel on a card or over the network: the ways of booting that
+//! boards with U-Boot have.
 //!
 //! U-Boot is Debian's (package u-boot-qemu), unchanged: it lies in the machine's flash, waits its two seconds for a key, and then
 //! looks for something to boot on every device. The machine's resets are PSCI's, and RAM is kept over them as QEMU keeps it.
@@ -31,6 +32,22 @@ pub fn firmware() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A `virt` that starts U-Boot, without anything else to start.
+fn bare() -> Result<Machine> {
+    Ok(Machine::virt().extra([OsString::from("-bios"), firmware()?.into_os_string()]))
+}
+
+/// A `virt` that starts U-Boot, with an Ethernet in which QEMU answers DHCP, and TFTP with this directory, and nobody else is.
+///
+/// # Errors
+/// U-Boot is not installed.
+pub fn network(directory: &Path) -> Result<Machine> {
+    let mut net = OsString::from("user,id=net,restrict=on,tftp=");
+    net.push(option_value(directory));
+    let device = OsString::from("virtio-net-device,netdev=net");
+    Ok(bare()?.extra([OsString::from("-netdev"), net, OsString::from("-device"), device]))
+}
+
 /// A `virt` that starts U-Boot, with the image of a card in it. The card cannot be written.
 ///
 /// # Errors
@@ -38,14 +55,6 @@ pub fn firmware() -> Result<PathBuf> {
 pub fn machine(card: &Path) -> Result<Machine> {
     let mut drive = OsString::from("if=none,id=card,format=raw,readonly=on,file=");
     drive.push(option_value(card));
-    let firmware = firmware()?.into_os_string();
     let device = OsString::from("virtio-blk-device,drive=card");
-    Ok(Machine::virt().extra([
-        OsString::from("-bios"),
-        firmware,
-        OsString::from("-drive"),
-        drive,
-        OsString::from("-device"),
-        device,
-    ]))
+    Ok(bare()?.extra([OsString::from("-drive"), drive, OsString::from("-device"), device]))
 }

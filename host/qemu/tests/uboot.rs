@@ -1,40 +1,54 @@
-//! From the image of an SD card to a recovered dump, unattended: U-Boot boots the card, the kernel records and panics, PSCI
-//! resets, U-Boot boots the card again, the kernel finds what survived.
+//! From the image of an SD card, or from its files on a TFTP server, to a recovered dump, unattended: U-Boot starts the kernel, which
+//! records and panics, PSCI resets, U-Boot starts it again, and it finds what survived.
 
 mod kernel;
 use kernel::{says, told_whole};
 use qemu::{Machine, Outcome, Overlay, devicetree, uboot, workspace};
-use sdcard::{Board, Card, Order, assemble};
+use sdcard::{Board, Card, Order, assemble, directory};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Two boots of a few seconds each, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(120);
 const REGION: (u64, u64) = (0x5000_0000, 8 << 20);
 
-/// Boots a card of the generic board with this device tree, or with U-Boot's own.
-fn boot(tree: Option<Vec<u8>>) -> Outcome {
-    let order = Order {
+fn order(tree: Option<Vec<u8>>) -> Order {
+    Order {
         board: Board::by_id("generic").unwrap(),
         kernel: workspace::kernel().unwrap().bytes().to_vec(),
         firmware: None,
         append: Some("events=500 tail=0".into()),
         region: Some(REGION),
         tree,
-    };
+    }
+}
+
+/// Boots a card of the generic board with this device tree, or with U-Boot's own.
+fn boot(tree: Option<Vec<u8>>) -> Outcome {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let card = Card::new(&assemble(&order).unwrap().files).unwrap();
+    let card = Card::new(&assemble(&order(tree)).unwrap().files).unwrap();
     card.save(file.path()).unwrap();
     let outcome = uboot::machine(file.path()).unwrap().run(PATIENCE).unwrap();
     assert_eq!(std::fs::read(file.path()).unwrap(), card.bytes(), "nobody wrote to the card");
     outcome.expect_exit(0).unwrap();
+    says(&outcome, "Found U-Boot script /boot.scr");
     outcome
+}
+
+/// What a TFTP server has, and a machine without a card that asks it.
+fn served(tree: Option<Vec<u8>>) -> (TempDir, Machine) {
+    let place = tempfile::tempdir().unwrap();
+    directory::save(&assemble(&order(tree)).unwrap().served(), place.path(), false).unwrap();
+    let machine = uboot::network(place.path()).unwrap();
+    (place, machine)
 }
 
 /// Both boots told the same about the region, and the second found what the first recorded.
 fn is_whole(outcome: &Outcome) {
     for text in [
         "U-Boot 20",
-        "Found U-Boot script /boot.scr",
         "entry      EL1 at 0x40400000, PSCI by HVC",
         "content    cold",
         "reset: asking for it by PSCI SYSTEM_RESET",
@@ -69,4 +83,80 @@ fn a_tree_of_the_card_that_reserves_memory_in_other_cells_gets_the_region_in_tho
     is_whole(&outcome);
     // As fdt print shows it: two cells of address, one of size.
     says(&outcome, "reg = <0x00000000 0x50000000 0x00800000>;");
+}
+
+/// How often the console says this.
+fn times(outcome: &Outcome, text: &str) -> usize {
+    outcome.console.matches(text).count()
+}
+
+#[test]
+fn without_a_card_all_comes_over_the_network_each_time_and_the_dump_is_whole() {
+    let tree = devicetree::with_overlay(&Machine::virt(), &Overlay::from_source("/dts-v1/; /plugin/; / { };")).unwrap();
+    let (_place, machine) = served(Some(std::fs::read(tree).unwrap()));
+    let outcome = machine.run(PATIENCE).unwrap();
+    outcome.expect_exit(0).unwrap();
+    is_whole(&outcome);
+    for file in ["boot.scr.uimg", "afterglow.img", "board.dtb"] {
+        assert_eq!(times(&outcome, &format!("Filename '{file}'.")), 2, "{file}\n{}", outcome.story());
+    }
+}
+
+/// What a document has a person type at U-Boot's prompt, in the order of its parts that are headed so.
+fn typed_in(document: &str, part: &str) -> Vec<String> {
+    let (_, text) = document.split_once(&format!("\n## {part}\n")).expect("the document has this part");
+    let text = text.split("\n## ").next().unwrap();
+    text.lines().filter_map(|line| line.strip_prefix("=> ")).map(str::to_owned).collect()
+}
+
+/// A person at the serial line.
+struct Person {
+    line: UnixStream,
+    seen: Vec<u8>,
+}
+
+impl Person {
+    fn waits_for(&mut self, text: &str) {
+        let from = self.seen.len();
+        let mut byte = [0];
+        while !self.seen[from..].ends_with(text.as_bytes()) {
+            let read = self.line.read(&mut byte).expect("it says something in time");
+            assert_eq!(read, 1, "it ended before {text:?}\n{}", String::from_utf8_lossy(&self.seen));
+            self.seen.push(byte[0]);
+        }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.line.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn the_lines_of_the_document_typed_at_the_prompt_do_what_it_says_now_and_after_the_reset() {
+    let lines = typed_in(include_str!("../../../boards/docs/without-a-card.md"), "Netboot with U-Boot");
+    let (place, machine) = served(None);
+    let socket = place.path().join("line");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let running = machine.serial(format!("unix:{}", socket.display())).start(PATIENCE).unwrap();
+    let mut person = Person { line: listener.accept().unwrap().0, seen: Vec::new() };
+    person.line.set_read_timeout(Some(PATIENCE)).unwrap();
+    person.waits_for("Hit any key to stop autoboot");
+    person.types(" ");
+    // The document has what is for good behind what is for once, and says that it comes first.
+    let (once, for_good) = lines.split_at(3);
+    assert!(once[2].starts_with("source ") && for_good[1] == "saveenv", "{lines:?}");
+    for line in for_good.iter().chain(once) {
+        person.waits_for("=> ");
+        person.types(&format!("{line}\n"));
+    }
+    person.line.read_to_end(&mut person.seen).unwrap();
+    let mut outcome = running.wait().unwrap();
+    outcome.console = String::from_utf8(person.seen).unwrap();
+    outcome.bytes = outcome.console.clone().into_bytes();
+    outcome.expect_exit(0).unwrap();
+    is_whole(&outcome);
+    assert_eq!(times(&outcome, "Filename 'boot.scr.uimg'."), 2, "{}", outcome.story());
+    // The second time U-Boot went by what was saved: its own bootcmd looks for USB before it asks the network.
+    says(&outcome, "Saving Environment to Flash...");
+    assert_eq!(times(&outcome, "starting USB..."), 0, "{}", outcome.story());
 }

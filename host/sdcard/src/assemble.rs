@@ -43,6 +43,16 @@ pub struct Made {
     pub cells: Option<Cells>,
 }
 
+impl Made {
+    /// The files of a directory that a TFTP server serves: those of the card, with U-Boot's script under its other name as well.
+    #[must_use]
+    pub fn served(&self) -> Vec<File> {
+        let script = self.files.iter().find(|file| file.path == script::ON_CARD);
+        let renamed = script.map(|file| File::new(script::ON_NETWORK, file.content.clone()));
+        self.files.iter().cloned().chain(renamed).collect()
+    }
+}
+
 /// Puts a card's files together.
 ///
 /// # Errors
@@ -84,7 +94,7 @@ pub fn assemble(order: &Order) -> Result<Made> {
             };
             let (base, size) = checked(region)?;
             let words = Words { append: &append, base, size, has_tree: order.tree.is_some() };
-            files.push(File::new("boot.scr", script::envelope(&script::fill(source, &words)?)?));
+            files.push(File::new(script::ON_CARD, script::envelope(&script::fill(source, &words)?)?));
             files.extend(order.tree.iter().map(|tree| File::new(script::TREE, tree.clone())));
             Ok(Made { files, region, cells: None })
         }

@@ -5,6 +5,7 @@ use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions,
 use mbrman::{BOOT_ACTIVE, CHS, MBR, MBRPartitionEntry};
 use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// Bytes of a card's image: room for every firmware's files, and small enough to be written in a moment.
 pub const SIZE: u64 = 64 << 20;
@@ -116,11 +117,7 @@ impl Card {
     pub fn save(&self, path: &Path) -> Result<()> {
         const PIECE: usize = 64 << 10;
         let advice = || format!("{} cannot be written: name a place that can, and has 64 MiB free", path.display());
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut options = tempfile::Builder::new();
-        // As any program makes a file; the umask takes from it.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        let mut file = options.permissions(mode).tempfile_in(directory).with_context(advice)?;
+        let mut file = beside(path).with_context(advice)?;
         file.as_file().set_len(self.bytes.len() as u64).with_context(advice)?;
         for (at, piece) in self.bytes.chunks(PIECE).enumerate() {
             if piece.iter().any(|byte| *byte != 0) {
@@ -131,6 +128,14 @@ impl Card {
         file.persist(path).map_err(|error| error.error).with_context(advice)?;
         Ok(())
     }
+}
+
+/// A file that will take the place of this one.
+pub(crate) fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any program makes a file; the umask takes from it.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    tempfile::Builder::new().permissions(mode).tempfile_in(directory)
 }
 
 /// Sectors of the partition: all behind its beginning.

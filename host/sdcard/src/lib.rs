@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | an MBR, one FAT partition, files: the same bytes each time | [`card`] |
+//! | the same files in a directory, for TFTP and rpiboot | [`directory`] |
 //! | which files a board wants, one row a board | [`boards`] |
 //! | the overlay that fits a board's own device tree | [`overlay`] |
 //! | the script by which U-Boot starts the kernel | [`script`] |
@@ -14,6 +15,7 @@
 pub mod assemble;
 pub mod boards;
 pub mod card;
+pub mod directory;
 pub mod flash;
 pub mod overlay;
 pub mod script;

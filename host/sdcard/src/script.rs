@@ -25,15 +25,21 @@ pub struct Words<'a> {
     pub base: u64,
     /// The region's bytes.
     pub size: u64,
-    /// The device tree is a file of the card, not U-Boot's own.
+    /// The device tree is a file beside the script, not U-Boot's own.
     pub has_tree: bool,
 }
 
-/// The name on the card of a device tree that the user brought.
+/// The name of the script on a card.
+pub const ON_CARD: &str = "boot.scr";
+
+/// The name by which U-Boot asks a TFTP server for it.
+pub const ON_NETWORK: &str = "boot.scr.uimg";
+
+/// The name of a device tree that the user brought.
 pub const TREE: &str = "board.dtb";
 
-const TREE_OF_CARD: &str = r#"if load ${devtype} ${devnum}:${distro_bootpart} ${fdt_addr_r} /board.dtb; then fdt addr ${fdt_addr_r}; else
-    echo "afterglow: no board.dtb that can be read on the first partition of the card"; exit
+const TREE_OF_USER: &str = r#"if ${ag_load} ${fdt_addr_r} board.dtb; then fdt addr ${fdt_addr_r}; else
+    echo "afterglow: no board.dtb that can be read, by: ${ag_load}"; exit
 fi"#;
 
 /// A copy, because U-Boot still uses its own.
@@ -52,7 +58,7 @@ pub fn fill(source: &str, words: &Words<'_>) -> Result<String> {
     );
     let size = u32::try_from(words.size).ok().context("the region is 4 GiB or more: ask for less")?;
     Ok(source
-        .replace("@TREE@", if words.has_tree { TREE_OF_CARD } else { TREE_OF_U_BOOT })
+        .replace("@TREE@", if words.has_tree { TREE_OF_USER } else { TREE_OF_U_BOOT })
         .replace("@NODE@", &format!("persistent-ring@{:x}", words.base))
         .replace("@BASE_HIGH@", &format!("{:#x}", words.base >> 32))
         .replace("@BASE_LOW@", &format!("{:#x}", words.base & 0xffff_ffff))
@@ -121,7 +127,7 @@ mod tests {
             assert!(filled.contains(expected), "{expected}: {filled}");
         }
         let with_tree = commands(fill(source, &Words { has_tree: true, ..words() }).unwrap());
-        assert!(with_tree.contains("/board.dtb") && !with_tree.contains("fdtcontroladdr"), "{with_tree}");
+        assert!(with_tree.contains(" board.dtb;") && !with_tree.contains("fdtcontroladdr"), "{with_tree}");
     }
 
     #[test]
