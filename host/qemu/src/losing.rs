@@ -2,6 +2,8 @@
 //!
 //! The kernel is resident: it lies in RAM when cores begin, put there by the plugin, and QEMU only starts a stub which jumps to
 //! it. QEMU loads a `-kernel` again at each reset, and then has to translate all of it again, which takes longer than to boot.
+//!
+//! A machine without a kernel begins in its firmware, which lies in flash and loads one ([`crate::uboot`]); nothing is resident then.
 
 use crate::image::Image;
 use crate::machine::Board;
@@ -30,30 +32,40 @@ pub fn resident_at(board: Board) -> u64 {
     board.ram_base() + RESIDENT_AT
 }
 
-/// Where cores of a board begin after a reset.
+/// Where `virt` has its flash, and begins if there is firmware in it.
+const FLASH: u64 = 0;
+
+/// Where cores of a board begin after a reset if QEMU starts a kernel.
 fn start(board: Board) -> u64 {
     // On both QEMU puts a few instructions of its own before the kernel, at the beginning of RAM.
     board.ram_base()
 }
 
-/// What QEMU has to be told: the plugin with its words, and a stub as the kernel.
+/// What QEMU has to be told: the plugin with its words; and a stub as the kernel, where there is one to be resident.
 pub(crate) fn arguments(
     board: Board,
     wished: &Options,
-    kernel: &Image,
+    kernel: Option<&Image>,
     ram: &Path,
     report: &Path,
-) -> Result<(PathBuf, OsString)> {
+) -> Result<(Option<PathBuf>, OsString)> {
     let text = |path: &Path| {
         let text = option_value(path).into_string();
         text.map_err(|path| anyhow::anyhow!("{}: a path in UTF-8 is wanted", path.display()))
     };
-    let resident = cache::content("kernel", "img", kernel.bytes())?;
+    let (start, resident, stub) = match kernel {
+        Some(kernel) => {
+            let resident = text(&cache::content("kernel", "img", kernel.bytes())?)?;
+            let stub = cache::content("stub", "img", trampoline::jump(resident_at(board))?.bytes())?;
+            (start(board), Some((resident_at(board), resident)), Some(stub))
+        }
+        None => (FLASH, None, None),
+    };
     let options = Options {
         ram: text(ram)?,
         base: board.ram_base(),
-        start: start(board),
-        resident: Some((resident_at(board), text(&resident)?)),
+        start,
+        resident,
         report: Some(text(report)?),
         mark: true,
         ..wished.clone()
@@ -61,8 +73,7 @@ pub(crate) fn arguments(
     let mut plugin = option_value(workspace::plugin_file()?);
     plugin.push(",");
     plugin.push(options.to_string());
-    let stub = trampoline::jump(resident_at(board))?;
-    Ok((cache::content("stub", "img", stub.bytes())?, plugin))
+    Ok((stub, plugin))
 }
 
 /// The reports of a machine that runs.

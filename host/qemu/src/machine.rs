@@ -297,7 +297,8 @@ impl Machine {
     }
 
     /// Its cache loses what was not cleaned, as these options say, at each reset; [`Running::next_reset`] tells. Needs
-    /// [`Machine::kernel`], which stays resident; paths, addresses of RAM and marks in the options are the harness's.
+    /// [`Machine::kernel`], which stays resident, or firmware in the flash of `virt`; paths, addresses of RAM and marks in the
+    /// options are the harness's.
     #[must_use]
     pub fn losing(mut self, options: Options) -> Self {
         self.losing = Some(options);
@@ -421,7 +422,10 @@ impl Machine {
     fn add_kernel(&self, arguments: &mut Vec<OsString>, run: Option<&Path>) -> Result<()> {
         let kernel = match (&self.kernel, &self.tree) {
             (Kernel::Image(image), _) if self.losing.is_some() && run.is_some() => {
-                Some(self.add_plugin(arguments, image, run)?)
+                self.add_plugin(arguments, Some(image), run)?
+            }
+            (Kernel::None, Tree::Boards) if self.losing.is_some() && run.is_some() => {
+                self.add_plugin(arguments, None, run)?
             }
             (Kernel::Image(image), Tree::Handed(handed)) => {
                 Some(cache::content("trampoline", "img", trampoline::wrap(image, handed)?.bytes())?)
@@ -440,8 +444,13 @@ impl Machine {
         Ok(())
     }
 
-    /// The plugin. Returns the stub that goes on to the resident kernel.
-    fn add_plugin(&self, arguments: &mut Vec<OsString>, image: &Image, run: Option<&Path>) -> Result<PathBuf> {
+    /// The plugin. Returns the stub that goes on to the resident kernel, if there is one.
+    fn add_plugin(
+        &self,
+        arguments: &mut Vec<OsString>,
+        image: Option<&Image>,
+        run: Option<&Path>,
+    ) -> Result<Option<PathBuf>> {
         let (Some(options), Some(ram), Some(run)) = (&self.losing, &self.ram, run) else {
             bail!("a machine that loses needs RAM that others may look at: Machine::ram")
         };

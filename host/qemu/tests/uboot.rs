@@ -2,7 +2,10 @@
 //! records and panics, PSCI resets, U-Boot starts it again, and it finds what survived.
 
 mod kernel;
+use cachesim::options::Options;
+use cachesim::report::Lost;
 use kernel::{says, told_whole};
+use qemu::console::tables;
 use qemu::{Machine, Outcome, Overlay, devicetree, uboot, workspace};
 use sdcard::{Board, Card, Order, assemble, directory};
 use std::io::{Read, Write};
@@ -14,12 +17,12 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(120);
 const REGION: (u64, u64) = (0x5000_0000, 8 << 20);
 
-fn order(tree: Option<Vec<u8>>) -> Order {
+fn order(tree: Option<Vec<u8>>, words: &str) -> Order {
     Order {
         board: Board::by_id("generic").unwrap(),
         kernel: workspace::kernel().unwrap().bytes().to_vec(),
         firmware: None,
-        append: Some("events=500 tail=0".into()),
+        append: Some(format!("events=500 tail=0 {words}")),
         region: Some(REGION),
         tree,
     }
@@ -28,7 +31,7 @@ fn order(tree: Option<Vec<u8>>) -> Order {
 /// Boots a card of the generic board with this device tree, or with U-Boot's own.
 fn boot(tree: Option<Vec<u8>>) -> Outcome {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let card = Card::new(&assemble(&order(tree)).unwrap().files).unwrap();
+    let card = Card::new(&assemble(&order(tree, "")).unwrap().files).unwrap();
     card.save(file.path()).unwrap();
     let outcome = uboot::machine(file.path()).unwrap().run(PATIENCE).unwrap();
     assert_eq!(std::fs::read(file.path()).unwrap(), card.bytes(), "nobody wrote to the card");
@@ -38,9 +41,9 @@ fn boot(tree: Option<Vec<u8>>) -> Outcome {
 }
 
 /// What a TFTP server has, and a machine without a card that asks it.
-fn served(tree: Option<Vec<u8>>) -> (TempDir, Machine) {
+fn served(tree: Option<Vec<u8>>, words: &str) -> (TempDir, Machine) {
     let place = tempfile::tempdir().unwrap();
-    directory::save(&assemble(&order(tree)).unwrap().served(), place.path(), false).unwrap();
+    directory::save(&assemble(&order(tree, words)).unwrap().served(), place.path(), false).unwrap();
     let machine = uboot::network(place.path()).unwrap();
     (place, machine)
 }
@@ -93,7 +96,7 @@ fn times(outcome: &Outcome, text: &str) -> usize {
 #[test]
 fn without_a_card_all_comes_over_the_network_each_time_and_the_dump_is_whole() {
     let tree = devicetree::with_overlay(&Machine::virt(), &Overlay::from_source("/dts-v1/; /plugin/; / { };")).unwrap();
-    let (_place, machine) = served(Some(std::fs::read(tree).unwrap()));
+    let (_place, machine) = served(Some(std::fs::read(tree).unwrap()), "");
     let outcome = machine.run(PATIENCE).unwrap();
     outcome.expect_exit(0).unwrap();
     is_whole(&outcome);
@@ -134,7 +137,7 @@ impl Person {
 #[test]
 fn the_lines_of_the_document_typed_at_the_prompt_do_what_it_says_now_and_after_the_reset() {
     let lines = typed_in(include_str!("../../../boards/docs/without-a-card.md"), "Netboot with U-Boot");
-    let (place, machine) = served(None);
+    let (place, machine) = served(None, "");
     let socket = place.path().join("line");
     let listener = UnixListener::bind(&socket).unwrap();
     let running = machine.serial(format!("unix:{}", socket.display())).start(PATIENCE).unwrap();
@@ -159,4 +162,33 @@ fn the_lines_of_the_document_typed_at_the_prompt_do_what_it_says_now_and_after_t
     // The second time U-Boot went by what was saved: its own bootcmd looks for USB before it asks the network.
     says(&outcome, "Saving Environment to Flash...");
     assert_eq!(times(&outcome, "starting USB..."), 0, "{}", outcome.story());
+}
+
+/// All of RAM is behind the cache but its first 2 MiB, where QEMU puts the device tree anew at each reset. What U-Boot and the
+/// kernel had dirty elsewhere is lost, and read or made again: all of it but the region's.
+#[test]
+fn behind_a_cache_that_loses_the_kernel_that_u_boot_starts_again_finds_what_was_cleaned_and_only_that() {
+    const RAM: u64 = 0x4000_0000;
+    let in_region = |lost: &&Lost| (REGION.0..REGION.0 + REGION.1).contains(&(RAM + lost.at));
+    for (words, survives) in [("", true), ("die=reset", false)] {
+        let (_place, machine) = served(None, words);
+        let ram = machine.make_ram().unwrap();
+        let range = (RAM, ram.size());
+        let options = Options { range, coherent: vec![(RAM, 2 << 20)], content: false, ..Options::default() };
+        let mut running = machine.ram(&ram).losing(options).start(PATIENCE).unwrap();
+        let (reset, _) = running.next_reset(PATIENCE).unwrap().expect("the first boot resets");
+        let outcome = running.wait().unwrap();
+        outcome.expect_exit(0).unwrap();
+        says(&outcome, "content    1 boot before this one");
+        let (dirty, elsewhere): (Vec<&Lost>, Vec<&Lost>) = reset.lost.iter().partition(in_region);
+        assert!(elsewhere.len() > 1000, "{words}: {:?}", reset.counts);
+        if survives {
+            assert!(reset.counts.useful > 1000, "{:?}", reset.counts);
+            told_whole(&outcome);
+        } else {
+            assert!(dirty.len() > 1000, "{:?}", reset.counts);
+            let recovered: u64 = tables(&outcome.console)[0].accounts.iter().map(|account| account.recovered).sum();
+            assert_eq!(recovered, 0, "{}", outcome.story());
+        }
+    }
 }
