@@ -1,8 +1,16 @@
-//! What the firmware of a Raspberry Pi tells about this boot, in `/chosen/bootloader` of the device tree.
+//! The firmware of a Raspberry Pi: where it writes at each reset, and what it tells about this boot, in `/chosen/bootloader` of
+//! the device tree.
 
 use core::fmt;
 
-use crate::board::DeviceTree;
+use crate::board::{DeviceTree, MemoryQuirk};
+
+/// Below 0x2f000000, downwards: `start.elf` of a Raspberry Pi 3 as well as that of a 4, and the 5's EEPROM. On a 3 B its own
+/// log has "initramfs loaded to 0x2edfc000 (size 0x203181)": <https://github.com/raspberrypi/firmware/issues/1292>.
+pub(crate) const BELOW_2F000000: MemoryQuirk = MemoryQuirk {
+    range: 0x2d00_0000..0x2f00_0000,
+    why: "the firmware writes initial RAM disk and device tree there at each reset",
+};
 
 const NODE: &str = "/chosen/bootloader";
 /// PM_RSTS: the power came on.

@@ -15,9 +15,10 @@ pub(crate) struct Rpi3;
 /// The core's clock with `enable_uart=1`, from which the mini-UART takes its speed.
 const CORE_HZ: u32 = 250_000_000;
 
-static QUIRKS: [MemoryQuirk; 2] = [
+static QUIRKS: [MemoryQuirk; 3] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
     MemoryQuirk { range: 0x0800_0000..0x0820_0000, why: "QEMU writes the device tree there at each reset" },
+    bootloader::BELOW_2F000000,
 ];
 
 impl Board for Rpi3 {

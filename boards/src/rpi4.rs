@@ -21,10 +21,7 @@ const KEEPS_MEMORY_SINCE: u32 = 1_728_518_400;
 static QUIRKS: [MemoryQuirk; 3] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "spin table and kernel are written there at each reset" },
     MemoryQuirk { range: 0x0800_0000..0x0820_0000, why: "QEMU writes the device tree there at each reset" },
-    MemoryQuirk {
-        range: 0x2d00_0000..0x2f00_0000,
-        why: "the firmware writes initial RAM disk and device tree there at each reset",
-    },
+    bootloader::BELOW_2F000000,
 ];
 
 impl Board for Rpi4 {

@@ -14,10 +14,7 @@ pub(crate) struct Rpi5;
 
 static QUIRKS: [MemoryQuirk; 2] = [
     MemoryQuirk { range: 0..0x0100_0000, why: "BL31 and the kernel are written there at each reset" },
-    MemoryQuirk {
-        range: 0x2d00_0000..0x2f00_0000,
-        why: "the firmware writes initial RAM disk and device tree there at each reset",
-    },
+    bootloader::BELOW_2F000000,
 ];
 
 impl Board for Rpi5 {

@@ -3,7 +3,7 @@
 //! Each step says what it found, and where it cannot go on, what to do about it.
 
 use crate::command_line::{self, Die, Options};
-use crate::device_tree::{EnableMethod, Tree, size_of, validate};
+use crate::device_tree::{EnableMethod, Tree, TreeError, size_of, validate};
 use crate::ending::{self, Status, power_off};
 use crate::events::BootPhase;
 use crate::memblock::{Memblock, Range};
@@ -16,7 +16,7 @@ use arch::cores::{self, StartMethod};
 use arch::entry::BootInfo;
 use arch::nmi::Ticking;
 use arch::psci::Psci;
-use boards::{Board, DeviceTree, Found, GicInfo};
+use boards::{Board, ConsoleInfo, DeviceTree, Found, GicInfo};
 use core::fmt::Display;
 use ring::escape::Escaped;
 use spin::Once;
@@ -62,18 +62,32 @@ fn unable_without_console(why: &dyn Display) -> ! {
     power_off(Status::Unable)
 }
 
+/// Where an emulator or a debugger shows text.
+struct Semihosting;
+
+impl core::fmt::Write for Semihosting {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        arch::semihosting::write(text);
+        Ok(())
+    }
+}
+
 /// Everything up to a mapped region and a heap, on the boot core.
 pub fn discover(info: &'static BootInfo) -> Machine {
     // Until there is a console, an exception is told to whoever runs an emulator.
-    arch::exceptions::set_early_console(|bytes| arch::semihosting::write(core::str::from_utf8(bytes).unwrap_or("?")));
-    let tree = device_tree(info);
+    arch::exceptions::set_early_report(|frame, why| {
+        // It cannot fail.
+        let _ = arch::exceptions::write_fatal(&mut Semihosting, frame, why);
+    });
+    // Without one there is no console to complain on but a debugger's.
+    let tree = device_tree(info).unwrap_or_else(|error| unable_without_console(&error));
     let board = boards::choose(tree.root().strings("compatible"));
     let mut malformed = heapless::Vec::<_, 4>::new();
     let found = hardware::find(&tree, |problem| {
         // Said as soon as there is a console; more than four say nothing new.
         let _ = malformed.push(problem);
     });
-    open_console(board, &found);
+    open_console(board, found.console.as_ref(), unable_without_console);
     say!("afterglow {}: a flight recorder that survives its crash", env!("CARGO_PKG_VERSION"));
     for problem in malformed {
         say!("device tree: {problem}");
@@ -104,21 +118,34 @@ pub fn discover(info: &'static BootInfo) -> Machine {
     Machine { board, found, options, tree, psci, region, free }
 }
 
-/// The validated device tree. Without one there is no console to complain on but a debugger's.
-pub(crate) fn device_tree(info: &'static BootInfo) -> Tree<'static> {
-    let Some(bytes) = info.dtb else {
-        unable_without_console(&"no device tree: x0 points at none, and none is at the start of RAM")
-    };
-    let size = size_of(bytes).unwrap_or(bytes.len()).min(bytes.len());
-    match validate(&bytes[..size]) {
-        Ok(tree) => tree,
-        Err(error) => unable_without_console(&format_args!("the device tree is broken: {error}")),
+/// There is no device tree that can be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoTree {
+    /// None was handed over.
+    Missing,
+    /// It is damaged.
+    Broken(TreeError),
+}
+
+impl Display for NoTree {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("no device tree: x0 points at none, and none is at the start of RAM"),
+            Self::Broken(error) => write!(f, "the device tree is broken: {error}"),
+        }
     }
 }
 
-/// Makes the console that the device tree names ready.
-pub(crate) fn open_console(board: &'static dyn Board, found: &Found) {
-    let why: &dyn Display = match &found.console {
+/// The validated device tree.
+pub(crate) fn device_tree(info: &'static BootInfo) -> Result<Tree<'static>, NoTree> {
+    let bytes = info.dtb.ok_or(NoTree::Missing)?;
+    let size = size_of(bytes).unwrap_or(bytes.len()).min(bytes.len());
+    validate(&bytes[..size]).map_err(NoTree::Broken)
+}
+
+/// Makes the console that the device tree names ready, or ends by `unable`.
+pub(crate) fn open_console(board: &'static dyn Board, console: Option<&ConsoleInfo>, unable: fn(&dyn Display) -> !) {
+    let why: &dyn Display = match console {
         None => &"the device tree names no console that there is a driver for (PL011, 8250, mini-UART)",
         Some(info) => match arch::mmu::map_device(info.registers.clone()) {
             Err(_) => &"the console's registers cannot be mapped",
@@ -131,7 +158,7 @@ pub(crate) fn open_console(board: &'static dyn Board, found: &Found) {
             },
         },
     };
-    unable_without_console(why)
+    unable(why)
 }
 
 /// The device tree as a board may look into it.

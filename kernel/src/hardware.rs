@@ -25,6 +25,13 @@ pub fn find<'a>(tree: &Tree<'a>, mut warn: impl FnMut(Malformed<'a>)) -> Found {
     found
 }
 
+/// Looks for the console alone.
+#[must_use]
+pub fn find_console(tree: &Tree<'_>) -> Option<ConsoleInfo> {
+    let stdout = tree.stdout().unwrap_or(None);
+    console(tree, stdout).unwrap_or(None)
+}
+
 /// What is there and well-formed.
 fn told<'a, T>(result: Result<Option<T>, Malformed<'a>>, warn: &mut impl FnMut(Malformed<'a>)) -> Option<T> {
     result.unwrap_or_else(|malformed| {

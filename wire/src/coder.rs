@@ -25,6 +25,11 @@ impl Chance {
         u32::from((self.0 ^ EVEN) >> MET_BITS).max(1)
     }
 
+    /// How far the probability is from one half.
+    fn sureness(self) -> u32 {
+        self.set().abs_diff(1 << (CHANCE_BITS - 1))
+    }
+
     fn learn(&mut self, bit: bool) {
         let (chance, met) = ((self.0 ^ EVEN) >> MET_BITS, self.0 & ((1 << MET_BITS) - 1));
         let (shift, met) = ((met + 1).min(SLOWEST), (met + 1).min(SLOWEST));
@@ -37,6 +42,15 @@ impl Chance {
 pub trait Coder {
     /// The encoder writes `bit` and returns it; the decoder returns the bit that was written.
     fn bit(&mut self, chance: &mut Chance, bit: bool) -> bool;
+
+    /// The same where two chances are known: the surer one counts, and both learn.
+    fn surer(&mut self, one: &mut Chance, other: &mut Chance, bit: bool) -> bool {
+        let mut surer = if other.sureness() > one.sureness() { *other } else { *one };
+        let bit = self.bit(&mut surer, bit);
+        one.learn(bit);
+        other.learn(bit);
+        bit
+    }
 
     /// So many low bits of a number of which nothing is known, the highest first.
     fn plain(&mut self, bits: u32, value: u32) -> u32 {

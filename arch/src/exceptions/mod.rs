@@ -19,7 +19,7 @@ pub use backtrace::backtrace_here;
 #[cfg(target_os = "none")]
 pub(crate) use report::{fatal, injected, interrupt, last_resort, unexpected};
 #[cfg(target_os = "none")]
-pub use report::{hooks, set_early_console, set_hooks};
+pub use report::{hooks, set_early_report, set_hooks, write_fatal};
 
 use crate::gic::IntId;
 

@@ -10,8 +10,8 @@ use super::{Fatal, Frame, Hooks, Registers, backtrace};
 use crate::{cores, image, mmu, nmi, semihosting};
 
 static HOOKS: Once<&'static dyn Hooks> = Once::new();
-/// A `fn(&[u8])`, or 0.
-static EARLY_CONSOLE: AtomicUsize = AtomicUsize::new(0);
+/// A `fn(&Frame, Fatal)`, or 0.
+static EARLY_REPORT: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the kernel's hooks. The first call counts.
 pub fn set_hooks(hooks: &'static dyn Hooks) {
@@ -24,26 +24,15 @@ pub fn hooks() -> Option<&'static dyn Hooks> {
     HOOKS.get().copied()
 }
 
-/// Until there are hooks, a fatal exception is printed through this, and the core parks. It must not take a lock.
-pub fn set_early_console(write: fn(&[u8])) {
-    EARLY_CONSOLE.store(write as usize, Ordering::Release); // pairs with EarlyConsole::get
+/// Until there are hooks, this tells of a fatal exception, and the core parks. It must not take a lock.
+pub fn set_early_report(report: fn(&Frame, Fatal)) {
+    EARLY_REPORT.store(report as usize, Ordering::Release); // pairs with early_report
 }
 
-struct EarlyConsole(fn(&[u8]));
-
-impl EarlyConsole {
-    fn get() -> Option<Self> {
-        let write = EARLY_CONSOLE.load(Ordering::Acquire); // pairs with set_early_console
-        // SAFETY: it is 0 or was such a function.
-        (write != 0).then(|| Self(unsafe { core::mem::transmute::<usize, fn(&[u8])>(write) }))
-    }
-}
-
-impl Write for EarlyConsole {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        (self.0)(s.as_bytes());
-        Ok(())
-    }
+fn early_report() -> Option<fn(&Frame, Fatal)> {
+    let report = EARLY_REPORT.load(Ordering::Acquire); // pairs with set_early_report
+    // SAFETY: it is 0 or was such a function.
+    (report != 0).then(|| unsafe { core::mem::transmute::<usize, fn(&Frame, Fatal)>(report) })
 }
 
 /// Called by the vectors for IRQ (line 0) and FIQ (line 1).
@@ -78,13 +67,18 @@ fn die(frame: &Frame, why: Fatal) -> ! {
     if let Some(hooks) = hooks() {
         hooks.fatal(frame, why);
     }
-    if let Some(mut console) = EarlyConsole::get() {
-        let _ = print(&mut console, frame, why);
+    if let Some(report) = early_report() {
+        report(frame, why);
     }
     cores::park()
 }
 
-fn print(out: &mut EarlyConsole, frame: &Frame, why: Fatal) -> fmt::Result {
+/// Writes all that is known of a fatal exception.
+///
+/// # Errors
+///
+/// `out`'s.
+pub fn write_fatal(out: &mut dyn Write, frame: &Frame, why: Fatal) -> fmt::Result {
     writeln!(out, "\nfatal, before the kernel was ready: {why}\n{frame}")?;
     if let Some(address) = frame.fault_address() {
         writeln!(out, "address {address:#x}: {}", mmu::describe(address))?;

@@ -142,7 +142,11 @@ impl Loop {
         let file = self.kernel.as_deref().context("which kernel?")?;
         let kernel = Image::load(file)?;
         let symbols = Symbols::load(file)?;
-        let lanes = self.lanes()?;
+        let (lanes, left_out) = self.lanes()?;
+        if left_out > 0 {
+            let all = lanes.len() + left_out;
+            eprintln!("{left_out} of {all} lanes do not run: fewer crashes than lanes; --crashes {all} runs each once");
+        }
         let runner = |lane: &Lane, each: &mut dyn FnMut(&Crashed) -> ControlFlow<()>| lane::run(lane, &kernel, each);
         let outcomes = self.all(&lanes, &runner, &STOP);
         let results: Vec<(Lane, Outcome)> = lanes.into_iter().zip(outcomes).collect();
@@ -158,9 +162,11 @@ impl Loop {
         Ok(if STOP.load(Ordering::Relaxed) { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
-    fn lanes(&self) -> Result<Vec<Lane>> {
+    /// Those that run, and how many do not.
+    fn lanes(&self) -> Result<(Vec<Lane>, usize)> {
         if !self.lane.is_empty() {
-            return self.lane.iter().map(|name| name.parse().with_context(|| format!("--lane {name:?}"))).collect();
+            let named = self.lane.iter().map(|name| name.parse().with_context(|| format!("--lane {name:?}")));
+            return Ok((named.collect::<Result<_>>()?, 0));
         }
         matrix::lanes(&Wishes {
             machines: self.machine.clone(),

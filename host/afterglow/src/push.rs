@@ -31,7 +31,8 @@ const BITS: u64 = 10;
 /// Sends a kernel over a serial line to the loader on the board, which checks it, keeps it over warm resets, and starts it.
 ///
 /// The loader must be on the board's card in the kernel's place. What an earlier push left there of the same kernel is not
-/// sent again. The status is 0 once the loader has all of it, 1 where it refuses it, 125 if nobody answers or the line fails.
+/// sent again. The status is 0 once the loader has all of it, 1 where it refuses it, 125 if it is no
+/// kernel, nobody answers or the line fails.
 #[derive(Debug, Args)]
 pub(crate) struct Push {
     /// The serial line: /dev/ttyUSB0, a pty
@@ -88,12 +89,9 @@ impl Push {
             eprintln!("afterglow: the loader refuses it: {}", meaning(verdict));
             return Ok(ExitCode::from(1));
         }
-        let chunks = image.bytes().len().div_ceil(wire::push::CHUNK);
-        eprintln!(
-            "pushed in {:.1} s: {} of {chunks} KiB were sent, the loader had the rest",
-            begin.elapsed().as_secs_f32(),
-            chunks - (pusher.resumed() as usize).min(chunks)
-        );
+        let (kib, had) = (kib(pusher.size()), kib(pusher.resumed()));
+        let rest = if had > 0 { ", the loader had the rest" } else { "" };
+        eprintln!("pushed in {:.1} s: {} of {kib} KiB were sent{rest}", begin.elapsed().as_secs_f32(), kib - had);
         if self.watch {
             watch(&mut port, &mut shown, &stop);
         }
@@ -123,7 +121,7 @@ impl Push {
                 out.drain(..sent);
                 pusher.sent(now());
             }
-            shown.progress(pusher);
+            shown.progress(pusher, pusher.pending() + out.len());
             match pusher.state() {
                 State::Done(verdict) => {
                     out.extend(pusher.output(now()));
@@ -163,6 +161,10 @@ fn watch(port: &mut Port, shown: &mut Shown, stop: &AtomicBool) {
     }
 }
 
+fn kib(bytes: u64) -> u64 {
+    bytes.div_ceil(1024)
+}
+
 fn is_character_device(path: &Path) -> Result<bool> {
     use std::os::unix::fs::FileTypeExt;
     let name = inputs::shown(path);
@@ -174,13 +176,17 @@ fn is_character_device(path: &Path) -> Result<bool> {
 struct Shown {
     filter: Filter,
     bar: ProgressBar,
+    /// Whether it was told what an earlier push left.
+    has_begun: bool,
+    /// Of what is on its way, bytes for the line in all.
+    on_its_way: usize,
     is_deaf: bool,
 }
 
 impl Shown {
     fn new() -> Self {
-        let bar = progress::bar(None, "{wide_bar} {pos} of {len} KiB, {per_sec}, {eta} left");
-        Self { filter: Filter::default(), bar, is_deaf: false }
+        let bar = progress::bar(None, "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+        Self { filter: Filter::default(), bar, has_begun: false, on_its_way: 0, is_deaf: false }
     }
 
     fn text(&mut self, bytes: &[u8]) {
@@ -191,10 +197,22 @@ impl Shown {
         }
     }
 
-    fn progress(&self, pusher: &Pusher) {
-        if let Some((there, chunks)) = pusher.progress() {
-            self.bar.set_length(u64::from(chunks));
-            self.bar.set_position(u64::from(there));
+    /// So many bytes for the line are still to be written.
+    fn progress(&mut self, pusher: &Pusher, rest: usize) {
+        let Some((there, asked)) = pusher.progress() else { return };
+        self.on_its_way = if rest == 0 { 0 } else { self.on_its_way.max(rest) };
+        let written = asked - (asked * rest as u64).checked_div(self.on_its_way as u64).unwrap_or(0);
+        self.bar.set_length(pusher.size());
+        self.bar.set_position((there + written).min(pusher.size()));
+        if !self.has_begun {
+            self.has_begun = true;
+            let had = pusher.resumed();
+            if had > 0 {
+                let line = format!("it goes on: the loader has {} of {} KiB", kib(had), kib(pusher.size()));
+                self.bar.suspend(|| eprintln!("{line}"));
+            }
+            // What was there already tells nothing of the line's rate.
+            self.bar.reset_eta();
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the machine that the ring needs: memory, clock, check | [`heap`], [`clock`], [`crc`] |
 //! | how a figure comes about: interleaved rounds, medians | [`rounds`] |
-//! | what an event costs, beside a floor and beside others | [`write`], [`floor`], [`rivals`], [`lttng`] |
+//! | what an event costs, beside a floor and beside others | [`mod@write`], [`floor`], [`rivals`], [`lttng`] |
 //! | whether two cores record twice as much as one | [`scaling`] |
 //! | how fast a region is recovered | [`recovery`] |
 

@@ -9,9 +9,16 @@
 //! does nothing either, since nothing orders the two. A clean takes the content that the line has when it is executed.
 
 use crate::chance::Chance;
+use crate::dram::Dram;
 use crate::options::Options;
 use crate::report::{Cause, Counts, Lost, Reset};
+use std::collections::BTreeSet;
 use std::mem;
+use std::num::NonZero;
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread;
 
 /// Questions to chance.
 const EVICTED: u64 = 1;
@@ -22,6 +29,10 @@ const SPILLED: u64 = 6;
 
 /// A page of DRAM, in bytes.
 const PAGE: usize = 4096;
+/// What is compared at once, in bytes: whole lines of any size, and small enough for the host's own cache.
+const CHUNK: usize = 64 << 10;
+/// What a thread of its own is worth, in bytes.
+const PART_MIN: usize = 32 << 20;
 /// Bits in which flips are counted.
 const PER_FLIP: u128 = 1_000_000_000;
 
@@ -34,30 +45,71 @@ struct Stored {
     time: u64,
 }
 
-/// A clean that no DSB has completed.
-#[derive(Clone, Debug)]
+/// The range as the cores see it: the emulator's RAM. Places are bytes from the range's beginning.
+pub trait Seen: Sync {
+    /// Copies out.
+    fn read(&self, at: usize, to: &mut [u8]);
+    /// Copies in.
+    fn write(&mut self, at: usize, from: &[u8]);
+}
+
+impl Seen for Vec<u8> {
+    fn read(&self, at: usize, to: &mut [u8]) {
+        to.copy_from_slice(&self[at..at + to.len()]);
+    }
+
+    fn write(&mut self, at: usize, from: &[u8]) {
+        self[at..at + from.len()].copy_from_slice(from);
+    }
+}
+
+/// Cleans that no DSB has completed, in their order.
+#[derive(Debug, Default)]
 struct Pending {
-    line: usize,
-    content: Box<[u8]>,
+    /// Each line, and the number of its clean among those of all cores.
+    lines: Vec<(usize, u64)>,
+    /// What each line held, one behind the other.
+    content: Vec<u8>,
+}
+
+impl Pending {
+    fn iter(&self, line: usize) -> impl Iterator<Item = ((usize, u64), &[u8])> {
+        self.lines.iter().copied().zip(self.content.chunks_exact(line))
+    }
+
+    /// A later clean of a line has reached memory with this content, which never goes back to what an earlier one found.
+    fn overtaken(&mut self, line: usize, number: u64, content: &[u8]) {
+        for ((other, earlier), held) in self.lines.iter().zip(self.content.chunks_exact_mut(content.len())) {
+            if *other == line && *earlier < number {
+                held.copy_from_slice(content);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.content.clear();
+    }
 }
 
 /// What is known of a core.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Core {
-    pending: Vec<Pending>,
+    pending: Pending,
     /// How many stores there had been at its last barrier.
     barrier: u64,
 }
 
 /// The cache of all cores, and the memory behind it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cache {
     options: Options,
     line: usize,
-    memory: Vec<u8>,
+    dram: Arc<Dram>,
     /// By line; empty where stores are not followed.
     stored: Vec<Option<Stored>>,
     stores: u64,
+    cleans: u64,
     cores: Vec<Core>,
     counts: Counts,
     resets: u64,
@@ -68,17 +120,25 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache in which nothing is dirty, over memory with this content. [`Options::range`]'s size must be its length.
+    /// A cache in which nothing is dirty, over [`Options::range`] with the content that `read` copies out, as [`Seen::read`].
     #[must_use]
-    pub fn new(options: &Options, memory: Vec<u8>) -> Self {
-        let line = options.line as usize;
-        let lines = if options.follows_stores() { memory.len() / line } else { 0 };
+    pub fn new(options: &Options, read: impl Fn(usize, &mut [u8])) -> Self {
+        let (line, size) = (options.line as usize, options.range.1 as usize);
+        let lines = if options.follows_stores() { size / line } else { 0 };
+        let dram = Dram::new(size);
+        in_chunks(0..size, read, |at, bytes| {
+            // Zeros are there already, and take no room as long as nobody writes.
+            if bytes.iter().any(|byte| *byte != 0) {
+                dram.write(at, bytes);
+            }
+        });
         Self {
             line,
             stored: vec![None; lines],
             options: options.clone(),
-            memory,
+            dram: Arc::new(dram),
             stores: 0,
+            cleans: 0,
             cores: Vec::new(),
             counts: Counts::default(),
             resets: 0,
@@ -93,10 +153,18 @@ impl Cache {
         self.resets
     }
 
+    /// Memory itself, for stores past the cache.
+    #[must_use]
+    pub fn dram(&self) -> Arc<Dram> {
+        Arc::clone(&self.dram)
+    }
+
     /// What memory holds.
     #[must_use]
-    pub fn memory(&self) -> &[u8] {
-        &self.memory
+    pub fn memory(&self) -> Vec<u8> {
+        let mut content = vec![0; self.dram.size()];
+        self.dram.read(0, &mut content);
+        content
     }
 
     fn core(&mut self, core: u32) -> &mut Core {
@@ -132,31 +200,35 @@ impl Cache {
 
     /// The line at so many bytes from the range's beginning gets to memory with this content, because a cache likes it.
     pub fn evict(&mut self, at: u64, content: &[u8]) {
-        if let Some(memory) = self.memory.get_mut(at as usize..at as usize + content.len()) {
-            self.counts.spilled += 1;
-            memory.copy_from_slice(content);
-        }
+        self.counts.spilled += 1;
+        self.dram.write(at as usize, content);
     }
 
-    /// A core cleans the line at so many bytes from the range's beginning, while it has this content.
-    pub fn clean(&mut self, core: u32, at: u64, content: &[u8]) {
+    /// A core cleans the line at so many bytes from the range's beginning.
+    pub fn clean(&mut self, core: u32, at: u64, seen: &impl Seen) {
         if self.frozen.is_some() {
             return;
         }
-        let line = at as usize / self.line;
+        let (size, line) = (self.line, at as usize / self.line);
         let barrier = self.core(core).barrier;
         let stored = self.stored.get(line).copied().flatten();
         if stored.is_some_and(|stored| stored.core != core && stored.time >= barrier) {
             self.counts.unordered += 1;
             return;
         }
-        self.core(core).pending.push(Pending { line, content: content.into() });
+        self.cleans += 1;
+        let number = self.cleans;
+        let Pending { lines, content } = &mut self.core(core).pending;
+        lines.push((line, number));
+        let end = content.len();
+        content.resize(end + size, 0);
+        seen.read(line * size, &mut content[end..]);
     }
 
     /// Whether cleans of this core are under way.
     #[must_use]
     pub fn is_cleaning(&self, core: u32) -> bool {
-        self.frozen.is_none() && self.cores.get(core as usize).is_some_and(|core| !core.pending.is_empty())
+        self.frozen.is_none() && self.cores.get(core as usize).is_some_and(|core| !core.pending.lines.is_empty())
     }
 
     /// A core executes a DMB: what others stored before comes before what it cleans now.
@@ -171,21 +243,26 @@ impl Cache {
             return;
         }
         self.order(core);
-        for Pending { line, content } in mem::take(&mut self.core(core).pending) {
+        let mut pending = mem::take(&mut self.core(core).pending);
+        for ((line, number), content) in pending.iter(self.line) {
             let at = line * self.line;
-            let Some(memory) = self.memory.get_mut(at..at + content.len()) else { continue };
-            if *memory == *content {
+            self.cores.iter_mut().for_each(|other| other.pending.overtaken(line, number, content));
+            if self.dram.holds(at, content) {
                 self.counts.redundant += 1;
             } else {
                 self.counts.useful += 1;
-                memory.copy_from_slice(&content);
+                self.dram.write(at, content);
             }
         }
+        // Its space is used again.
+        pending.clear();
+        self.core(core).pending = pending;
     }
 
     /// Everything that happens from now on, until the reset, has not happened.
     pub fn freeze(&mut self, content: Vec<u8>, cause: Cause) {
         self.frozen = Some((content, cause));
+        self.dram.freeze(true);
     }
 
     /// The next reset has this cause.
@@ -193,29 +270,51 @@ impl Cache {
         self.cause = cause;
     }
 
-    /// The machine has been reset, while the cores saw this content of the range. What they see from now on is
-    /// [`Cache::memory`].
-    pub fn reset(&mut self, content: Vec<u8>) -> Reset {
+    /// The machine has been reset; `seen` is the range as the cores saw it, and becomes what memory holds.
+    pub fn reset(&mut self, seen: &mut impl Seen) -> Reset {
         self.resets += 1;
-        let (before, cause) = self.frozen.take().unwrap_or((content, self.cause));
+        let (frozen, cause) = self.frozen.take().map_or((None, self.cause), |(content, cause)| (Some(content), cause));
         let chance = Chance::new(self.options.seed, self.resets);
         let mut counts = mem::take(&mut self.counts);
-        for (start, size) in self.options.coherent.clone() {
-            let at = start.saturating_sub(self.options.range.0) as usize;
-            let part = at..at.saturating_add(size as usize).min(before.len());
-            if let (Some(memory), Some(seen)) = (self.memory.get_mut(part.clone()), before.get(part)) {
-                memory.copy_from_slice(seen);
-            }
-        }
-        let lost = self.lose(&before, chance, &mut counts);
+        let lost = match &frozen {
+            Some(content) => self.lose(content, chance, &mut counts),
+            None => self.lose(seen, chance, &mut counts),
+        };
         counts.written = counts.useful + counts.evicted + counts.lost;
         let flipped = self.damage(chance, &mut counts);
+        let has_frozen = frozen.is_some();
+        let before = match frozen {
+            _ if !self.options.content => Vec::new(),
+            Some(content) => content,
+            None => {
+                let mut content = vec![0; self.dram.size()];
+                seen.read(0, &mut content);
+                content
+            }
+        };
+        if has_frozen || counts.power || counts.pages > 0 {
+            self.show((0..self.dram.size()).step_by(CHUNK), CHUNK, seen);
+        } else {
+            // All the rest they see as it is.
+            let damaged = flipped.iter().map(|(bit, _)| bit / 8 / self.options.line * self.options.line);
+            self.show(lost.iter().map(|lost| lost.at).chain(damaged).map(|at| at as usize), self.line, seen);
+        }
         self.stored.fill(None);
         self.cores.clear();
         self.cause = Cause::Guest;
-        let (before, after) =
-            if self.options.content { (before, self.memory.clone()) } else { (Vec::new(), Vec::new()) };
+        self.dram.freeze(false);
+        let after = if self.options.content { self.memory() } else { Vec::new() };
         Reset { number: self.resets, cause, counts, before, after, lost, flipped, watched: Vec::new() }
+    }
+
+    /// The cores see what memory holds, in parts of this size.
+    fn show(&self, places: impl Iterator<Item = usize>, size: usize, seen: &mut impl Seen) {
+        let mut part = vec![0; size];
+        for at in places {
+            let part = &mut part[..size.min(self.dram.size() - at)];
+            self.dram.read(at, part);
+            seen.write(at, part);
+        }
     }
 
     /// Whether the byte at so many bytes from the range's beginning loses nothing.
@@ -224,68 +323,107 @@ impl Cache {
         self.options.coherent.iter().any(|(start, size)| (*start..start + size).contains(&address))
     }
 
-    /// A store past the cache, `at` so many bytes from the range's beginning.
-    pub fn write_through(&mut self, at: u64, content: &[u8]) {
-        if self.frozen.is_none()
-            && let Some(memory) = self.memory.get_mut(at as usize..at as usize + content.len())
-        {
-            memory.copy_from_slice(content);
+    /// What loses nothing is in memory.
+    fn keep_coherent(&self, seen: &impl Seen) {
+        for (start, size) in &self.options.coherent {
+            let at = start.saturating_sub(self.options.range.0) as usize;
+            let end = at.saturating_add(*size as usize).min(self.dram.size());
+            let mut part = vec![0; end.saturating_sub(at)];
+            seen.read(at.min(end), &mut part);
+            self.dram.write(at, &part);
         }
     }
 
-    /// Dirty lines: some are in memory by chance, all others are lost.
-    fn lose(&mut self, before: &[u8], chance: Chance, counts: &mut Counts) -> Vec<Lost> {
-        let mut unfinished =
-            vec![
-                false;
-                if self.cores.iter().all(|core| core.pending.is_empty()) { 0 } else { self.memory.len() / self.line }
-            ];
-        for Pending { line, content } in self.cores.iter().flat_map(|core| &core.pending) {
-            counts.unfinished += 1;
-            // Only where it would have brought what was lost then.
-            let at = line * self.line;
-            if let (Some(line), Some(lost)) = (unfinished.get_mut(*line), before.get(at..at + content.len())) {
-                *line = *lost == **content;
-            }
-        }
-        let mut lost = Vec::new();
-        for (number, (memory, seen)) in
-            self.memory.chunks_exact_mut(self.line).zip(before.chunks_exact(self.line)).enumerate()
-        {
-            if memory == seen {
-                continue;
-            }
-            if chance.below(EVICTED, number as u64, 100) < u64::from(self.options.evict) {
-                counts.evicted += 1;
-                memory.copy_from_slice(seen);
-                continue;
-            }
-            counts.lost += 1;
-            let stored = self.stored.get(number).copied().flatten();
-            lost.push(Lost {
-                at: (number * self.line) as u64,
-                stored: stored.map(|stored| (stored.pc, stored.core)),
-                unfinished: unfinished.get(number).copied().unwrap_or_default(),
-            });
-        }
+    /// Dirty lines: some are in memory by chance, all others are lost. Large ranges are gone through in parts at the same time.
+    fn lose(&self, seen: &impl Seen, chance: Chance, counts: &mut Counts) -> Vec<Lost> {
+        self.keep_coherent(seen);
+        let unfinished = &self.unfinished(seen, counts);
+        let size = self.dram.size();
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(size.div_ceil(PART_MIN));
+        let part = size.div_ceil(threads).next_multiple_of(CHUNK);
+        let parts: Vec<(Vec<Lost>, u64)> = thread::scope(|scope| {
+            let parts = (0..size).step_by(part).map(|at| at..size.min(at + part));
+            let work = |part| move || self.lose_part(part, seen, chance, unfinished);
+            let threads: Vec<_> = parts.clone().skip(1).map(|part| scope.spawn(work(part))).collect();
+            let first = parts.take(1).map(|part| work(part)());
+            let others = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why)));
+            first.chain(others).collect()
+        });
+        counts.evicted += parts.iter().map(|(_, evicted)| evicted).sum::<u64>();
+        let lost: Vec<Lost> = parts.into_iter().flat_map(|(lost, _)| lost).collect();
+        counts.lost += lost.len() as u64;
         lost
     }
 
+    /// The same for a part: what is lost there, and how many lines were evicted.
+    fn lose_part(
+        &self,
+        part: Range<usize>,
+        seen: &impl Seen,
+        chance: Chance,
+        unfinished: &BTreeSet<usize>,
+    ) -> (Vec<Lost>, u64) {
+        let (mut lost, mut evicted) = (Vec::new(), 0);
+        in_chunks(
+            part,
+            |at, to| seen.read(at, to),
+            |at, bytes| {
+                if self.dram.holds(at, bytes) {
+                    return;
+                }
+                for (at, seen) in (at..).step_by(self.line).zip(bytes.chunks_exact(self.line)) {
+                    if self.dram.holds(at, seen) {
+                        continue;
+                    }
+                    let number = at / self.line;
+                    if chance.below(EVICTED, number as u64, 100) < u64::from(self.options.evict) {
+                        evicted += 1;
+                        self.dram.write(at, seen);
+                        continue;
+                    }
+                    let stored = self.stored.get(number).copied().flatten();
+                    lost.push(Lost {
+                        at: at as u64,
+                        stored: stored.map(|stored| (stored.pc, stored.core)),
+                        unfinished: unfinished.contains(&number),
+                    });
+                }
+            },
+        );
+        (lost, evicted)
+    }
+
+    /// Lines for which a clean was under way that would have brought what they held last.
+    fn unfinished(&self, seen: &impl Seen, counts: &mut Counts) -> BTreeSet<usize> {
+        let mut unfinished = BTreeSet::new();
+        let mut now = vec![0; self.line];
+        for ((line, _), content) in self.cores.iter().flat_map(|core| core.pending.iter(self.line)) {
+            counts.unfinished += 1;
+            seen.read(line * self.line, &mut now);
+            if now == content {
+                unfinished.insert(line);
+            } else {
+                unfinished.remove(&line);
+            }
+        }
+        unfinished
+    }
+
     /// What becomes of DRAM itself.
-    fn damage(&mut self, chance: Chance, counts: &mut Counts) -> Vec<(u64, bool)> {
+    fn damage(&self, chance: Chance, counts: &mut Counts) -> Vec<(u64, bool)> {
         let Options { flips, pages, power, .. } = self.options;
         if power > 0 && self.resets.is_multiple_of(power) {
             counts.power = true;
-            noise(&mut self.memory, chance, 0);
+            self.noise(0..self.dram.size(), chance, 0);
             return Vec::new();
         }
-        for (number, page) in self.memory.chunks_mut(PAGE).enumerate() {
+        for (number, at) in (0..self.dram.size()).step_by(PAGE).enumerate() {
             if pages > 0 && chance.below(PAGE_LOST, number as u64, 1000) < u64::from(pages) {
                 counts.pages += 1;
-                noise(page, chance, number as u64 + 1);
+                self.noise(at..at + PAGE, chance, number as u64 + 1);
             }
         }
-        let bits = self.memory.len() as u64 * 8;
+        let bits = self.dram.size() as u64 * 8;
         let wanted = u128::from(bits) * u128::from(flips);
         // The part of a flip that is left over is one by chance.
         let rest = u128::from(chance.below(FLIPPED, u64::MAX, PER_FLIP as u64)) < wanted % PER_FLIP;
@@ -295,20 +433,26 @@ impl Cache {
             if self.is_coherent(bit / 8) {
                 continue;
             }
-            if let Some(byte) = self.memory.get_mut(bit as usize / 8) {
-                *byte ^= 1 << (bit % 8);
-                flipped.push((bit, *byte >> (bit % 8) & 1 == 1));
+            if let Some(set) = self.dram.flip(bit) {
+                flipped.push((bit, set));
                 counts.flipped += 1;
             }
         }
         flipped
     }
+
+    fn noise(&self, part: Range<usize>, chance: Chance, place: u64) {
+        self.dram.fill(part.start, part.len() / 8, |number| chance.number(NOISE, place << 32 | number));
+    }
 }
 
-fn noise(memory: &mut [u8], chance: Chance, place: u64) {
-    for (number, word) in memory.chunks_mut(8).enumerate() {
-        let bits = chance.number(NOISE, place << 32 | number as u64).to_le_bytes();
-        word.copy_from_slice(&bits[..word.len()]);
+/// Hands out a part of the range piece by piece, each with its place: copies stay small, however large the part is.
+fn in_chunks(part: Range<usize>, read: impl Fn(usize, &mut [u8]), mut with: impl FnMut(usize, &[u8])) {
+    let mut chunk = vec![0; CHUNK.min(part.len())];
+    for at in part.clone().step_by(CHUNK) {
+        let bytes = &mut chunk[..CHUNK.min(part.end - at)];
+        read(at, bytes);
+        with(at, bytes);
     }
 }
 

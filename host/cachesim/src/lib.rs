@@ -5,11 +5,13 @@
 //! |---|---|
 //! | what it is told: range, seed, chances | [`options`] |
 //! | lines, cleans, barriers, and what a reset leaves | [`cache`] |
+//! | what DRAM holds | [`dram`] |
 //! | when the plugin itself resets the machine | [`trigger`] |
 //! | what it says after each reset | [`report`] |
 
 pub mod cache;
 mod chance;
+pub mod dram;
 pub mod options;
 pub mod report;
 pub mod trigger;

@@ -88,11 +88,12 @@ pub struct Wishes {
     pub extra: String,
 }
 
-/// Every lane that is wished for and that there is. Points get as many crashes as they need.
+/// Every lane that is wished for and that there is, and how many of them are left out, because there are fewer crashes than lanes.
+/// Points get as many crashes as they need.
 ///
 /// # Errors
 /// A word is unknown, or nothing is left.
-pub fn lanes(wishes: &Wishes) -> Result<Vec<Lane>> {
+pub fn lanes(wishes: &Wishes) -> Result<(Vec<Lane>, usize)> {
     let machines = machines(&wishes.machines)?;
     let stops = words("stop", &wishes.stops, STOPS)?;
     let others = words("others", &wishes.others, OTHERS)?;
@@ -127,8 +128,10 @@ pub fn lanes(wishes: &Wishes) -> Result<Vec<Lane>> {
         }
     }
     ensure!(!lanes.is_empty(), "no machine has this means of stop, or can end so with it");
+    let all = lanes.len();
     share(&mut lanes, wishes);
-    Ok(lanes)
+    let left_out = all - lanes.len();
+    Ok((lanes, left_out))
 }
 
 /// Whether such a machine can end so: own EL2 stops cores without a handler at EL1, so that nobody can die in one.
@@ -204,12 +207,14 @@ mod tests {
 
     #[test]
     fn crashes_are_shared_and_each_lane_has_its_seed() {
-        let lanes = lanes(&wishes()).unwrap();
+        let (lanes, left_out) = lanes(&wishes()).unwrap();
+        assert_eq!(left_out, 0);
         assert_eq!(lanes.len(), 18);
         assert_eq!(lanes.iter().map(|lane| lane.crashes).sum::<u64>(), 1000);
         let seeds: std::collections::BTreeSet<u64> = lanes.iter().map(|lane| lane.seed).collect();
         assert_eq!(seeds.len(), 18);
-        let few = super::lanes(&Wishes { crashes: 2, ..wishes() }).unwrap();
+        let (few, left_out) = super::lanes(&Wishes { crashes: 2, ..wishes() }).unwrap();
+        assert_eq!(left_out, lanes.len() - 2);
         assert_eq!(few.iter().map(|lane| lane.crashes).collect::<Vec<_>>(), [1, 1]);
     }
 
@@ -217,7 +222,7 @@ mod tests {
     fn a_machine_without_the_means_is_left_out_and_nothing_left_is_an_error() {
         let stops = vec!["el2".to_owned()];
         let all = Wishes { machines: vec!["all".into()], stops: stops.clone(), ..wishes() };
-        let lanes = super::lanes(&all).unwrap();
+        let (lanes, _) = super::lanes(&all).unwrap();
         assert!(
             lanes.iter().all(|lane| lane.machine != "GICv3, cortex-a76")
                 && lanes.iter().any(|l| l.machine == "raspi4b")
@@ -234,7 +239,7 @@ mod tests {
             ..wishes()
         };
         let stops_of = |machine, word: &str| {
-            let lanes = lanes(&all(machine)).unwrap();
+            let (lanes, _) = lanes(&all(machine)).unwrap();
             let mut stops: Vec<_> =
                 lanes.iter().filter(|lane| lane.end == word.parse().unwrap()).map(|lane| lane.stop).collect();
             stops.dedup();
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn points_take_what_they_need() {
-        let lanes = lanes(&Wishes { ends: vec!["panic-points".into()], ..wishes() }).unwrap();
+        let (lanes, _) = lanes(&Wishes { ends: vec!["panic-points".into()], ..wishes() }).unwrap();
         assert!(lanes.iter().all(|lane| lane.crashes == u64::MAX));
     }
 

@@ -257,9 +257,18 @@ fn names_of(list: &[&str]) -> Option<Vec<(u64, String)>> {
     list.iter().map(pair).collect()
 }
 
+/// Operators within one another that are followed: Linux has a dozen, and a file that somebody made may have no end of them.
+const NESTED_MAX: u32 = 64;
+
 /// A number, or numbers shifted and joined.
 fn constant(text: &str) -> Option<u64> {
+    constant_within(text, NESTED_MAX)
+}
+
+fn constant_within(text: &str, nested: u32) -> Option<u64> {
     let text = bare(text);
+    let nested = nested.checked_sub(1)?;
+    let constant = |text| constant_within(text, nested);
     let inside = |operator: &str| split_at_depth_zero(text, operator);
     if let Some((left, right)) = inside("|") {
         return Some(constant(left)? | constant(right)?);
@@ -300,15 +309,18 @@ fn choice(text: &str, kind: &Kind) -> Option<Piece> {
 
 /// A field: `REC->name`, `REC->name[2]`, `__get_str(name)`, masked or moved down.
 fn what(text: &str, kind: &Kind) -> Option<What> {
+    what_within(text, kind, NESTED_MAX)
+}
+
+fn what_within(text: &str, kind: &Kind, nested: u32) -> Option<What> {
     let text = bare(text);
+    let nested = nested.checked_sub(1)?;
+    let what = |text| what_within(text, kind, nested);
     if let Some((left, right)) = split_at_depth_zero(text, "&") {
-        return Some(What { mask: Some(constant(right)?), ..what(left, kind)? });
+        return Some(What { mask: Some(constant(right)?), ..what(left)? });
     }
     if let Some((left, right)) = split_at_depth_zero(text, ">>") {
-        return Some(What {
-            shift: constant(right)?.try_into().ok().filter(|shift| *shift < 64)?,
-            ..what(left, kind)?
-        });
+        return Some(What { shift: constant(right)?.try_into().ok().filter(|shift| *shift < 64)?, ..what(left)? });
     }
     let place = |name: &str| kind.fields.iter().position(|field| field.name == name.trim()).map(|place| place as u16);
     if let Some(name) = call(text, "__get_str") {
@@ -374,6 +386,20 @@ mod tests {
         let print = r#""%s", some_function(REC->a)"#;
         assert_eq!(shown(FIELDS, print, &payload()), "a=-2 name=four b=bc0a0000000000000300000000000000");
         assert_eq!(shown(FIELDS, print, &payload()[..6]), "a=-2 name=(cut off) b=(cut off)");
+    }
+
+    #[test]
+    fn operators_without_end_are_not_followed_to_their_end() {
+        let zeros = |count: usize, operator: &str| vec!["0"; count].join(operator);
+        for operator in ["|", "&", "<<"] {
+            assert!(constant(&zeros(20, operator)).is_some(), "{operator}");
+            assert_eq!(constant(&zeros(100_000, operator)), None, "{operator}");
+        }
+        assert_eq!((constant(&"~".repeat(20)), constant(&format!("{}1", "~".repeat(100_000)))), (None, None));
+        for operator in ["&", ">>"] {
+            let print = format!("\"%d\", REC->a {operator} {}", zeros(100_000, operator));
+            assert_eq!(shown(FIELDS, &print, &payload()), "a=-2 name=four b=bc0a0000000000000300000000000000");
+        }
     }
 
     #[test]

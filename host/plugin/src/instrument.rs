@@ -2,18 +2,19 @@
 
 use crate::a64::{self, Matters};
 use crate::ffi::{self, Block, Id, Instruction, Register};
-use crate::ram::Ram;
-use crate::{core, instrument};
+use crate::ram::{Part, Ram};
+use crate::{core, instrument, ram};
 use cachesim::cache::Cache;
+use cachesim::dram::Dram;
 use cachesim::options::Options;
 use cachesim::report::{Access, Cause, MARK};
 use cachesim::trigger::Trigger;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, io, mem, ptr};
 
 /// Pages of a resident image are compared and put back one by one: where nothing has changed, nothing is written, and QEMU
@@ -24,7 +25,10 @@ const PAGE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Instrument {
     options: Options,
+    /// Each store is the cache's business.
+    follows: bool,
     ram: Ram,
+    dram: Arc<Dram>,
     resident: Option<(u64, Vec<u8>)>,
     watched: Vec<AtomicU64>,
     state: Mutex<State>,
@@ -56,9 +60,15 @@ impl Instrument {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         let ram = Ram::new(&options.ram, options.base)?;
         let (start, size) = options.range;
-        let mut memory = vec![0; size as usize];
-        if !ram.read(start, &mut memory) {
+        if !ram.has(start, size) {
             return Err(format!("range={start:#x}:{size:#x} is not all RAM"));
+        }
+        let unread = Cell::new(None);
+        let cache = Cache::new(&options, |at, to| {
+            unread.set(ram.read_file(start + at as u64, to).err().or(unread.take()));
+        });
+        if let Some(why) = unread.into_inner() {
+            return Err(format!("ram={}: {why}", options.ram));
         }
         let resident = match &options.resident {
             Some((address, path)) => {
@@ -71,10 +81,12 @@ impl Instrument {
             Some(path) => Some(UnixStream::connect(path).map_err(|why| format!("report={path}: {why}"))?),
             None => None,
         };
-        let cache = Cache::new(&options, memory);
+        let dram = cache.dram();
+        ram::advise_large(&dram);
         let state = Mutex::new(State { cache, trigger: Trigger::new(&options), report, begun: false });
         let watched = options.watch.iter().map(|_| AtomicU64::new(0)).collect();
-        let instrument = Self { options, ram, resident, watched, state };
+        let follows = options.follows_stores();
+        let instrument = Self { options, follows, ram, dram, resident, watched, state };
         if !instrument.put_resident() {
             return Err("the resident image is not all in RAM".into());
         }
@@ -83,6 +95,11 @@ impl Instrument {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The range as the cores see it.
+    fn part(&self) -> Part<'_> {
+        Part { ram: &self.ram, start: self.options.range.0 }
     }
 
     fn content(&self) -> Vec<u8> {
@@ -114,10 +131,9 @@ impl Instrument {
         if !mem::replace(&mut state.begun, true) {
             return;
         }
-        let mut reset = state.cache.reset(self.content());
+        let mut reset = state.cache.reset(&mut self.part());
         state.trigger.next_boot();
         reset.watched = self.watched.iter().map(|count| count.swap(0, Ordering::Relaxed)).collect();
-        self.ram.write(self.options.range.0, state.cache.memory());
         // Whoever listened may be gone: the machine goes on.
         if let Some(stream) = &mut state.report
             && reset.send(stream).is_err()
@@ -149,23 +165,27 @@ impl Instrument {
         }
     }
 
-    /// A store past the cache has been done: memory has it.
-    fn stored_past(&self, address: u64, size: u64) {
-        let Some(at) = self.place(address) else { return };
+    /// Whether it is a store past the cache: memory has it.
+    fn stored_past(&self, address: u64, size: u64) -> bool {
+        let Some((window, length)) = self.options.uncached else { return false };
+        let address = address.wrapping_sub(window);
+        if address >= length {
+            return false;
+        }
         let mut bytes = [0; 16];
-        let Some(bytes) = bytes.get_mut(..size as usize) else { return };
-        self.ram.read(address, bytes);
-        self.state().cache.write_through(at, bytes);
+        if let (Some(at), Some(bytes)) = (self.place(address), bytes.get_mut(..size as usize)) {
+            self.ram.read(address, bytes);
+            self.dram.write_through(at, bytes);
+        }
+        true
     }
 
     fn clean(&self, core: u32, pc: u64, address: u64) {
         let address = address & !(self.options.line - 1);
         let Some(at) = self.place(address) else { return };
-        let mut line = vec![0; self.options.line as usize];
-        self.ram.read(address, &mut line);
         let mut state = self.state();
         self.watch(&state, pc);
-        state.cache.clean(core, at, &line);
+        state.cache.clean(core, at, &self.part());
         self.operation(&mut state, Access::Clean, core, pc, address);
     }
 
@@ -180,12 +200,6 @@ impl Instrument {
     }
 
     fn stored(&self, core: u32, pc: u64, address: u64, size: u64) {
-        if let Some((window, _)) = self.options.uncached.filter(|(start, size)| address.wrapping_sub(*start) < *size) {
-            return self.stored_past(address - window, size);
-        }
-        if !self.options.follows_stores() {
-            return;
-        }
         let Some(at) = self.place(address) else { return };
         let mut state = self.state();
         state.cache.store(core, pc, at, size);
@@ -294,7 +308,10 @@ const REGISTER_SHIFT: u32 = 56;
 extern "C" fn translated(_: Id, block: *mut Block) {
     let Some(instrument) = instrument() else { return };
     let options = &instrument.options;
-    let follows = options.follows_stores();
+    let on_store: Option<ffi::Accessed> = match options.uncached {
+        _ if instrument.follows => Some(stores),
+        uncached => uncached.map(|_| stores_past as ffi::Accessed),
+    };
     // SAFETY: the block and its instructions live as long as this call.
     let count = unsafe { ffi::qemu_plugin_tb_n_insns(block) };
     for number in 0..count {
@@ -322,16 +339,16 @@ extern "C" fn translated(_: Id, block: *mut Block) {
             Some(Matters::Clean(register)) => {
                 on_execution(instruction, cleans, ffi::READS_REGISTERS, pc | u64::from(register) << REGISTER_SHIFT);
             }
-            Some(Matters::Order) if follows => on_execution(instruction, orders, ffi::NO_REGISTERS, pc),
+            Some(Matters::Order) if instrument.follows => on_execution(instruction, orders, ffi::NO_REGISTERS, pc),
             Some(Matters::Complete) => on_execution(instruction, completes, ffi::NO_REGISTERS, pc),
             Some(Matters::Order) | None => {}
         }
-        if follows || options.uncached.is_some() {
+        if let Some(on_store) = on_store {
             // SAFETY: the instruction is this block's; the callback stays.
             unsafe {
                 ffi::qemu_plugin_register_vcpu_mem_cb(
                     instruction,
-                    stores,
+                    on_store,
                     ffi::NO_REGISTERS,
                     ffi::STORES,
                     ptr::without_provenance_mut(pc as usize),
@@ -394,9 +411,22 @@ extern "C" fn completes(core: c_uint, pc: *mut c_void) {
 }
 
 extern "C" fn stores(core: c_uint, access: u32, address: u64, pc: *mut c_void) {
-    if let Some(instrument) = instrument() {
-        // SAFETY: a pure function of its argument.
-        let size = 1 << unsafe { ffi::qemu_plugin_mem_size_shift(access) };
-        instrument.stored(core::number(core), pc.addr() as u64, address, size);
+    if let Some(instrument) = instrument()
+        && !instrument.stored_past(address, size(access))
+    {
+        instrument.stored(core::number(core), pc.addr() as u64, address, size(access));
     }
+}
+
+/// Where nothing but stores past the cache matters, most have nothing to do: the fewest questions, and no lock.
+extern "C" fn stores_past(_: c_uint, access: u32, address: u64, _: *mut c_void) {
+    if let Some(instrument) = instrument() {
+        instrument.stored_past(address, size(access));
+    }
+}
+
+/// How many bytes an access takes.
+fn size(access: u32) -> u64 {
+    // SAFETY: a pure function of its argument.
+    1 << unsafe { ffi::qemu_plugin_mem_size_shift(access) }
 }

@@ -5,7 +5,7 @@
 
 use ring::check::{Crc32c, Table};
 use wire::frame::{self, FRAME_MAX, Frame, Read, Reader, body};
-use wire::push::{CHUNK, Hello, LIMIT, RANGES_MAX, VERSION, Verdict, WINDOW, append_is_fit, judge, kind};
+use wire::push::{CHUNK, Hello, LIMIT, Model, RANGES_MAX, VERSION, Verdict, WINDOW, append_is_fit, judge, kind};
 
 /// A loader that has a kernel listens for half a second: it must hear a knock in that time, in milliseconds.
 const KNOCK_EVERY: u64 = 100;
@@ -38,7 +38,10 @@ pub struct Pusher {
     out: Vec<u8>,
     /// The last request that was answered.
     answered: Option<u32>,
+    model: Box<Model>,
     missing: Option<u32>,
+    /// Chunks that the last request asked for.
+    asked: u32,
     first_missing: Option<u32>,
     /// When something was sent or came last, in milliseconds.
     last: Option<u64>,
@@ -61,7 +64,7 @@ impl Pusher {
             Verdict::Whole => {}
             refused => return Err(meaning(refused).into()),
         }
-        let check = !Table.bytes(!0, &image);
+        let check = crc(&image);
         Ok(Self {
             image,
             append: append.into(),
@@ -72,7 +75,9 @@ impl Pusher {
             text: Vec::new(),
             out: Vec::new(),
             answered: None,
+            model: Box::default(),
             missing: None,
+            asked: 0,
             first_missing: None,
             last: None,
             heard: 0,
@@ -112,6 +117,12 @@ impl Pusher {
         out
     }
 
+    /// Bytes for the line that wait to be taken.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.out.len()
+    }
+
     /// The line took the last of what was to be sent at this time.
     pub fn sent(&mut self, now: u64) {
         self.last = Some(now);
@@ -123,17 +134,28 @@ impl Pusher {
         self.state
     }
 
-    /// Chunks that the loader has, of how many, as it said last; nothing before it spoke of them.
+    /// Bytes of the image that the loader has, as it said last, and bytes that it asked for and was sent since; nothing before it
+    /// spoke of them.
     #[must_use]
-    pub fn progress(&self) -> Option<(u32, u32)> {
-        let chunks = self.chunks();
-        self.missing.map(|missing| (chunks.saturating_sub(missing), chunks))
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        self.missing.map(|missing| (self.bytes_but(missing), u64::from(self.asked) * CHUNK as u64))
     }
 
-    /// Chunks that the loader had when it first said so: what an earlier push left there.
+    /// Bytes of the image that the loader had when it first said so: what an earlier push left there.
     #[must_use]
-    pub fn resumed(&self) -> u32 {
-        self.first_missing.map_or(0, |missing| self.chunks().saturating_sub(missing))
+    pub fn resumed(&self) -> u64 {
+        self.first_missing.map_or(0, |missing| self.bytes_but(missing))
+    }
+
+    /// Bytes of the image.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.image.len() as u64
+    }
+
+    /// Bytes of the image but for so many whole chunks.
+    fn bytes_but(&self, missing: u32) -> u64 {
+        self.size().saturating_sub(u64::from(missing) * CHUNK as u64)
     }
 
     /// When the loader was heard last; 0: never.
@@ -174,7 +196,7 @@ impl Pusher {
                     self.state = State::Done(verdict);
                     self.out.clear();
                     if verdict == Verdict::Whole {
-                        self.missing = Some(0);
+                        (self.missing, self.asked) = (Some(0), 0);
                         self.first_missing.get_or_insert(0);
                         // One may be lost; the loader starts it in a second in any case.
                         self.say(kind::START, 0, &[]);
@@ -206,12 +228,11 @@ impl Pusher {
                 }
                 left -= 1;
                 let begin = index as usize * CHUNK;
-                let chunk = self.image[begin..self.image.len().min(begin + CHUNK)].to_vec();
-                // The loader puts the zeros back.
-                let size = chunk.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.say(kind::DATA, index, &chunk[..size]);
+                let (kind, payload) = coded(&mut self.model, &self.image[begin..self.image.len().min(begin + CHUNK)]);
+                self.say(kind, index, &payload);
             }
         }
+        self.asked = WINDOW - left;
         self.say(kind::END, number, &[]);
     }
 
@@ -231,6 +252,26 @@ impl Pusher {
     }
 }
 
+/// Type and payload of the frame that brings this chunk: packed, or as it is where that is shorter.
+fn coded(model: &mut Model, chunk: &[u8]) -> (u8, Vec<u8>) {
+    // The loader puts zeros at the end back.
+    let plain = chunk.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut packed = vec![0; plain];
+    let (check, room) = packed.split_at_mut(plain.min(size_of::<u32>()));
+    match model.pack(chunk, room) {
+        Some(size) => {
+            check.copy_from_slice(&crc(chunk).to_le_bytes());
+            packed.truncate(size_of::<u32>() + size);
+            (kind::PACKED, packed)
+        }
+        None => (kind::DATA, chunk[..plain].to_vec()),
+    }
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    !Table.bytes(!0, bytes)
+}
+
 /// A verdict in words.
 #[must_use]
 pub fn meaning(verdict: Verdict) -> &'static str {
@@ -245,6 +286,9 @@ pub fn meaning(verdict: Verdict) -> &'static str {
         Verdict::BadHeader => {
             "its header asks for what the loader does not give: big endian, pages of another size than 4 KiB, \
              or more than 8 MiB of memory"
+        }
+        Verdict::BadChunk => {
+            "what it was sent does not unpack to what it should: its memory may lose bits; reset the board and push again"
         }
     }
 }

@@ -2,10 +2,11 @@
 //! guest runs, to carry it from one run to the next, as a warm reboot does.
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// RAM that outlives the machine; all zeros at first. Addresses are physical ones of the machine.
 #[derive(Debug)]
@@ -14,24 +15,23 @@ pub struct Ram {
     file: File,
     base: u64,
     size: u64,
-    /// Where it is, if it goes with us.
-    _directory: Option<TempDir>,
 }
 
 impl Ram {
     /// RAM of `size` bytes from physical address `base` on: for a machine of that memory size and board.
     ///
-    /// It is a file in the directory for temporary ones (`TMPDIR`), and takes as much room as is written to.
+    /// It is memory of this process, which takes as much room as is written to, and goes with it; whom it starts opens it by its
+    /// path. On a disk each page that the guest writes would be accounted for by the file system: with all of 1 GiB written,
+    /// that costs more than the guest.
     ///
     /// # Errors
-    /// The file cannot be made.
+    /// It cannot be made.
     pub(crate) fn new(base: u64, size: u64) -> Result<Self> {
-        let advice = "a file for the machine's RAM cannot be made: free some space, or set TMPDIR";
-        let directory = tempfile::Builder::new().prefix("afterglow-ram-").tempdir().context(advice)?;
-        let path = directory.path().join("ram");
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).context(advice)?;
+        let advice = "the machine's RAM cannot be made: free some memory";
+        let file = File::from(memfd_create("afterglow-ram", MemfdFlags::CLOEXEC).context(advice)?);
         file.set_len(size).context(advice)?;
-        Ok(Self { path, file, base, size, _directory: Some(directory) })
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into();
+        Ok(Self { path, file, base, size })
     }
 
     /// The same in a file that stays: made if it is not there, else as large as it must be.
@@ -48,7 +48,7 @@ impl Ram {
         }
         file.set_len(size).with_context(name)?;
         let path = path.canonicalize().with_context(name)?;
-        Ok(Self { path, file, base, size, _directory: None })
+        Ok(Self { path, file, base, size })
     }
 
     /// Copies out what the guest would read from `address` on, if it had no cache.
@@ -77,7 +77,7 @@ impl Ram {
     /// That is not all RAM.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<()> {
         let at = self.offset(address, bytes.len())?;
-        self.file.write_all_at(bytes, at).context("the machine's RAM cannot be written: free some space")
+        self.file.write_all_at(bytes, at).context("the machine's RAM cannot be written: free some memory or space")
     }
 
     /// First address.

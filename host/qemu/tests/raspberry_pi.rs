@@ -77,9 +77,11 @@ fn without_anybody_to_hear_a_status_the_board_switches_itself_off() {
 
 #[test]
 fn a_region_may_be_elsewhere_and_one_that_the_firmware_writes_over_is_warned_of() {
-    let at = |base| raspi4b("events=500 tail=0").overlay(Overlay::region_at(Board::Raspi4b, base, 4 << 20));
-    says(&run(&at(0x1000_0000), 0), "region     4096 KiB at 0x10000000");
-    says(&run(&at(0x2d00_0000), 0), "the region overlaps 0x2d000000..0x2f000000");
+    let at = |board, base| raspi(board, "events=500 tail=0").overlay(Overlay::region_at(board, base, 4 << 20));
+    says(&run(&at(Board::Raspi4b, 0x1000_0000), 0), "region     4096 KiB at 0x10000000");
+    for (board, _, _) in BOARDS {
+        says(&run(&at(board, 0x2d00_0000), 0), "the region overlaps 0x2d000000..0x2f000000");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 mod kernel;
 use kernel::{machine, run, says};
 use qemu::console::{Account, tables};
-use qemu::{Machine, Outcome, Threads};
+use qemu::{Board, Machine, Outcome, Overlay, Threads, workspace};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -25,6 +25,8 @@ struct Means {
     word: &'static str,
     /// As the dump names it.
     name: &'static str,
+    board: Board,
+    /// On [`Board::Virt`].
     cpu: &'static str,
     gic: u8,
     el2: bool,
@@ -37,13 +39,27 @@ struct Means {
 }
 
 #[rustfmt::skip]
-const MEANS: [Means; 5] = [
-    Means { word: "auto", name: "FIQ", cpu: "cortex-a76", gic: 3, el2: false, reaches_all: false, at_el1: true, on_demand: false },
-    Means { word: "priority-mask", name: "GICv3 priority mask", cpu: "cortex-a76", gic: 3, el2: false, reaches_all: false, at_el1: true, on_demand: false },
-    Means { word: "feat-nmi", name: "FEAT_NMI", cpu: "max", gic: 3, el2: false, reaches_all: true, at_el1: true, on_demand: true },
-    Means { word: "priority-mask", name: "GICv2 priority mask", cpu: "cortex-a72", gic: 2, el2: false, reaches_all: false, at_el1: true, on_demand: true },
-    Means { word: "el2", name: "own EL2", cpu: "cortex-a76", gic: 3, el2: true, reaches_all: true, at_el1: false, on_demand: true },
+const MEANS: [Means; 7] = [
+    Means { word: "auto", name: "FIQ", board: Board::Virt, cpu: "cortex-a76", gic: 3, el2: false, reaches_all: false, at_el1: true, on_demand: false },
+    Means { word: "priority-mask", name: "GICv3 priority mask", board: Board::Virt, cpu: "cortex-a76", gic: 3, el2: false, reaches_all: false, at_el1: true, on_demand: false },
+    Means { word: "feat-nmi", name: "FEAT_NMI", board: Board::Virt, cpu: "max", gic: 3, el2: false, reaches_all: true, at_el1: true, on_demand: true },
+    Means { word: "priority-mask", name: "GICv2 priority mask", board: Board::Virt, cpu: "cortex-a72", gic: 2, el2: false, reaches_all: false, at_el1: true, on_demand: true },
+    Means { word: "el2", name: "own EL2", board: Board::Virt, cpu: "cortex-a76", gic: 3, el2: true, reaches_all: true, at_el1: false, on_demand: true },
+    Means { word: "fiq", name: "FIQ", board: Board::Raspi3b, cpu: "", gic: 0, el2: false, reaches_all: false, at_el1: true, on_demand: true },
+    Means { word: "auto", name: "own EL2", board: Board::Raspi3b, cpu: "", gic: 0, el2: true, reaches_all: true, at_el1: false, on_demand: true },
 ];
+
+impl Means {
+    fn machine(self, arguments: &str) -> Machine {
+        match self.board {
+            Board::Virt => machine(arguments).cpu(self.cpu).gic(self.gic).el2(self.el2),
+            board => {
+                let machine = Machine::new(board).kernel(workspace::kernel().unwrap());
+                machine.overlay(Overlay::region_of(board)).append(arguments)
+            }
+        }
+    }
+}
 
 /// Which core panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -177,11 +193,7 @@ fn case(line: &str, means: Means, seed: u64) -> Case {
         "tail=0 crash_loop=0 stop={} die_core={dying} events={events} payload=8..64 seed={seed} {line}",
         means.word
     );
-    Case {
-        machine: machine(&arguments).cpu(means.cpu).gic(means.gic).el2(means.el2).threads(Threads::Counted(shift)),
-        shift,
-        dying,
-    }
+    Case { machine: means.machine(&arguments).threads(Threads::Counted(shift)), shift, dying }
 }
 
 /// Runs a row once and judges it.
@@ -339,11 +351,11 @@ fn every_way_to_die_is_told_by_the_next_boot() {
     for seed in 1..=seeds() {
         for means in MEANS.into_iter().filter(|means| !means.on_demand || all_means) {
             for row in CRASHES {
-                let name = format!("{} by {}, seed {seed}", row.line, means.name);
+                let name = format!("{} by {} on {:?}, seed {seed}", row.line, means.name, means.board);
                 jobs.push((name, Box::new(move || die(row, means, seed))));
             }
             for line in PEACEFUL {
-                let name = format!("{line} by {}, seed {seed}", means.name);
+                let name = format!("{line} by {} on {:?}, seed {seed}", means.name, means.board);
                 jobs.push((name, Box::new(move || end_in_peace(line, means, seed))));
             }
         }

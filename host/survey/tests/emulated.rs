@@ -64,10 +64,18 @@ fn what_the_firmware_writes_again_is_found_on_virt() {
 }
 
 #[test]
-fn what_the_firmware_writes_again_is_found_on_a_raspberry_pi_4() {
-    let machine =
-        Machine::new(Board::Raspi4b).kernel(workspace::kernel().unwrap()).overlay(Overlay::region_of(Board::Raspi4b));
-    finds_written(machine, &["image", "device tree", "spin table"]);
+fn what_the_firmware_writes_again_is_found_on_raspberry_pis() {
+    for board in [Board::Raspi4b, Board::Raspi3b] {
+        let machine = Machine::new(board).kernel(workspace::kernel().unwrap()).overlay(Overlay::region_of(board));
+        let console = finds_written(machine, &["image", "device tree", "spin table"]);
+        // By the watchdog and by a panic, and the place is not one of the board's quirks.
+        let report = read(console.as_bytes()).report;
+        let ways: Vec<&str> =
+            report.totals.iter().filter(|total| total.resets > 0).map(|total| total.by.name()).collect();
+        assert_eq!(ways, ["watchdog", "panic"], "{console}");
+        let place = report.recommended.flatten().unwrap().range;
+        assert!(place.last < 0x2d00_0000 || place.first >= 0x2f00_0000, "{place}");
+    }
 }
 
 #[test]

@@ -13,7 +13,10 @@ mod target {
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-        kernel::report!("afterglow loader: {info}");
+        // Where alone, and not why: so no words are linked that only a fault of ours could say.
+        if let Some(location) = info.location() {
+            kernel::report!("afterglow loader: panic at {location}");
+        }
         arch::cores::park()
     }
 }

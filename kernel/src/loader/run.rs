@@ -7,29 +7,31 @@ use crate::memblock::{Memblock, Range};
 use crate::memory_map::{self, Placed};
 use crate::{console, hardware, say};
 use arch::entry::BootInfo;
+use arch::exceptions::{Fatal, Frame};
 use boards::{Board, Console};
+use core::fmt::{Arguments, Display, Write};
 use core::ops;
 use core::ptr;
 use core::slice;
 use ring::escape::Escaped;
-use wire::push::{Line, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict, text_offset};
+use spin::mutex::SpinMutex;
+use wire::push::{Line, Model, Persist, Receiver, STORE_SIZE, Stage, Store, Verdict, text_offset};
 
 /// A loader that waits says so after so many milliseconds, then after twice as many, and so on up to the longest.
 const SAY_FIRST: u64 = 10_000;
 const SAY_LONGEST: u64 = 600_000;
 
+/// Half a MiB, of which the image holds nothing.
+static MODEL: SpinMutex<Model> = SpinMutex::new(Model::NEW);
+
 /// The loader's main function.
 pub fn main(info: &'static BootInfo) -> ! {
-    arch::exceptions::set_early_console(|bytes| arch::semihosting::write(core::str::from_utf8(bytes).unwrap_or("?")));
-    let tree = boot::device_tree(info);
+    arch::exceptions::set_early_report(fatal);
+    let Ok(tree) = boot::device_tree(info) else {
+        give_up_unheard(&"no device tree, or a damaged one: the kernel in its place says which")
+    };
     let board = boards::choose(tree.root().strings("compatible"));
-    let found = hardware::find(&tree, |_| {});
-    boot::open_console(board, &found);
-    arch::exceptions::set_early_console(|bytes| {
-        if let Some(console) = console::get() {
-            console.write_unlocked(bytes);
-        }
-    });
+    boot::open_console(board, hardware::find_console(&tree).as_ref(), give_up_unheard);
     say!("afterglow loader {}: board {}, entry EL{}", env!("CARGO_PKG_VERSION"), board.name(), info.entry_el);
     if info.entry_el == 3 {
         give_up(
@@ -39,13 +41,40 @@ pub fn main(info: &'static BootInfo) -> ! {
     let arena = arena(board, &tree);
     // SAFETY: mapped, in memory that memblock says is nobody else's, and the one reference to it.
     let memory = unsafe { &mut *ptr::with_exposed_provenance_mut::<[u8; STORE_SIZE]>(arena.store().start) };
-    let mut store = Store::open(memory, Clean);
+    let mut model = MODEL.lock();
+    let mut store = Store::open(memory, &mut model, Clean);
     talk(&mut store, wait_ms(tree.bootargs()));
     start(&store, &tree, arena)
 }
 
+/// Tells of a fault in few words: those that explain it would take 8 KiB more.
+fn fatal(frame: &Frame, why: Fatal) {
+    let Frame { esr, elr, far, .. } = frame;
+    let at = arch::image::link_address(*elr);
+    let words = format_args!("afterglow loader: {why}: ESR_EL1 {esr:#x}, FAR_EL1 {far:#x}, at {at:#x}\n");
+    match console::get() {
+        // A console cannot fail.
+        Some(console) => drop(boards::console::Unlocked(console).write_fmt(words)),
+        None => tell_unheard(words),
+    }
+}
+
+/// Without a console, whoever runs an emulator or a debugger is told.
+fn tell_unheard(words: Arguments<'_>) {
+    let mut text = heapless::String::<200>::new();
+    // What does not fit is cut.
+    let _ = text.write_fmt(words);
+    arch::semihosting::write(&text);
+}
+
+/// Ends a loader that has no console.
+fn give_up_unheard(why: &dyn Display) -> ! {
+    tell_unheard(format_args!("afterglow loader cannot go on: {why}\n"));
+    arch::cores::park()
+}
+
 /// Ends a loader that cannot go on.
-fn give_up(why: &dyn core::fmt::Display) -> ! {
+fn give_up(why: &dyn Display) -> ! {
     say!("afterglow loader cannot go on: {why}");
     arch::cores::park()
 }

@@ -151,8 +151,9 @@ pub fn boot(ground: &mut dyn Ground, wishes: &Wishes, past: Past<'_>) -> Next {
     if !Way::ALL.iter().enumerate().any(|(n, way)| !state.left_out.has(n) && ground.offers(*way)) {
         return Next::Refused(Refusal::NoWay);
     }
-    // Boots are counted by the region, which may have been lost.
-    let reset_is_ours = state.asked && (state.boot == boots || !at_home && boots == 0);
+    // Boots are counted by the region, which may have been lost. Who leaves a way out has made the reset in some other way.
+    let left_out = state.left_out.has(state.way as usize);
+    let reset_is_ours = state.asked && !left_out && (state.boot == boots || !at_home && boots == 0);
     ground.acknowledge();
     (state.boot, state.asked) = (this, false);
     ground.divide(Divided::new(&state.free, &ground.free()), state.seed);
@@ -182,7 +183,7 @@ pub fn boot(ground: &mut dyn Ground, wishes: &Wishes, past: Past<'_>) -> Next {
         state.generation += 1;
         ground.fill(state.generation, Fill::Known);
     }
-    go_on(ground, state, reset_is_ours)
+    go_on(ground, state, reset_is_ours || left_out)
 }
 
 /// Why a crash that nobody has seen keeps a survey from going on, if it does.

@@ -184,27 +184,15 @@ fn line(
     tally: &mut Tally,
     finds: &mut dyn Finds,
 ) {
-    let (mut stale, mut moved, mut lost, mut flipped) = (false, false, false, false);
-    for (n, is) in (0..).zip(words) {
-        let at = address + n * WORD;
-        let (what, different) = word(seed, at, generation, *is, &|address| finds.exists(address));
-        match what {
-            Word::Kept => {}
-            Word::Stale(age) => {
-                stale = true;
-                tally.oldest = tally.oldest.max(u64::from(age));
-            }
-            Word::Moved(_) => moved = true,
-            Word::Lost => lost = true,
+    let older = (1..=generation).find(|age| first_damaged(words, seed.word(address, generation - age), 0).is_none());
+    let Told { stale, moved, lost, flipped } = match older {
+        // Most lost lines are wholly what an older generation wrote.
+        Some(age) => {
+            tally.oldest = tally.oldest.max(u64::from(age));
+            Told { stale: true, ..Told::default() }
         }
-        flipped |= different != 0;
-        tally.bits |= different;
-        tally.set += u64::from((different & is).count_ones());
-        tally.cleared += u64::from((different & !is).count_ones());
-        for bit in (0..u64::BITS).filter(|bit| different >> bit & 1 == 1) {
-            finds.bit(Bit { address: at, bit, set: is >> bit & 1 == 1 });
-        }
-    }
+        None => word_by_word(seed, address, generation, words, tally, finds),
+    };
     tally.stale += u64::from(stale);
     tally.moved += u64::from(moved);
     let had_to_survive = class != Class::Dirty;
@@ -215,4 +203,45 @@ fn line(
     for (kind, _) in Kind::ALL.into_iter().zip(kinds).filter(|(_, is)| *is) {
         finds.line(kind, address);
     }
+}
+
+/// What there is in a line.
+#[derive(Default)]
+struct Told {
+    stale: bool,
+    moved: bool,
+    lost: bool,
+    flipped: bool,
+}
+
+fn word_by_word(
+    seed: Seed,
+    address: u64,
+    generation: u32,
+    words: &[u64],
+    tally: &mut Tally,
+    finds: &mut dyn Finds,
+) -> Told {
+    let mut told = Told::default();
+    for (n, is) in (0..).zip(words) {
+        let at = address + n * WORD;
+        let (what, different) = word(seed, at, generation, *is, &|address| finds.exists(address));
+        match what {
+            Word::Kept => {}
+            Word::Stale(age) => {
+                told.stale = true;
+                tally.oldest = tally.oldest.max(u64::from(age));
+            }
+            Word::Moved(_) => told.moved = true,
+            Word::Lost => told.lost = true,
+        }
+        told.flipped |= different != 0;
+        tally.bits |= different;
+        tally.set += u64::from((different & is).count_ones());
+        tally.cleared += u64::from((different & !is).count_ones());
+        for bit in (0..u64::BITS).filter(|bit| different >> bit & 1 == 1) {
+            finds.bit(Bit { address: at, bit, set: is >> bit & 1 == 1 });
+        }
+    }
+    told
 }

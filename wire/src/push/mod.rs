@@ -1,19 +1,21 @@
 #![doc = include_str!("../../PUSH.md")]
 
+mod packed;
 mod receive;
 mod store;
 
+pub use packed::Model;
 pub use receive::{Line, Receiver, Stage};
 pub use store::{APPEND_MAX, CHUNK, CHUNKS, DATA, LIMIT, Persist, STORE_SIZE, Store};
 
 /// Version of the talk.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Most bytes of memory that a kernel may need from the 2 MiB boundary before it.
 pub const MEMORY: u32 = 8 << 20;
 /// Ranges of chunks in a request.
 pub const RANGES_MAX: usize = 32;
-/// Chunks that are asked for at once: three seconds of a line at 115200 baud, so little is sent in vain.
-pub const WINDOW: u32 = 32;
+/// Chunks that are asked for at once: three seconds of a line at 115200 baud at most, so little is sent in vain.
+pub const WINDOW: u32 = 8;
 
 /// Types of frames, beside those of [`crate::frame::kind`].
 pub mod kind {
@@ -25,7 +27,7 @@ pub mod kind {
     pub const OFFER: u8 = 34;
     /// Loader: send these chunks.
     pub const NEED: u8 = 35;
-    /// Host: a chunk.
+    /// Host: a chunk as it is.
     pub const DATA: u8 = 36;
     /// Host: that was all that the request asked for.
     pub const END: u8 = 37;
@@ -33,6 +35,8 @@ pub mod kind {
     pub const VERDICT: u8 = 38;
     /// Host: start it.
     pub const START: u8 = 39;
+    /// Host: a chunk, packed.
+    pub const PACKED: u8 = 40;
 }
 
 /// What a loader has and can.
@@ -102,12 +106,14 @@ pub enum Verdict {
     NoImage = 4,
     /// Its header asks for what this loader does not give: big endian, other pages, too much memory.
     BadHeader = 5,
+    /// What came for a chunk does not unpack to it.
+    BadChunk = 6,
 }
 
 impl Verdict {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Whole, Self::BadSize, Self::BadAppend, Self::BadCheck, Self::NoImage, Self::BadHeader];
+    pub const ALL: [Self; 7] =
+        [Self::Whole, Self::BadSize, Self::BadAppend, Self::BadCheck, Self::NoImage, Self::BadHeader, Self::BadChunk];
 
     /// The one with this number.
     #[must_use]

@@ -1,11 +1,17 @@
 //! The loader's side: fed with each byte of the line and with the time, it fills a store and says when to start what is in it.
 //!
 //! It answers, and never speaks first but to say what it still needs, while a transfer goes on.
+//!
+//! Chunks that come packed are unpacked once the host has ended or the line is quiet: unpacking takes longer than the receiver
+//! of a UART lasts.
 
 use crate::frame::{self, Frame, Read, Reader, body};
 
 use super::store::{CHUNK, LIMIT, Persist, Store};
 use super::{Hello, RANGES_MAX, VERSION, Verdict, WINDOW, append_is_fit, kind, word};
+
+/// Chunks of one request that are kept as they came, packed.
+const PACKED_MAX: usize = WINDOW as usize;
 
 /// A line that is quiet for so long during a transfer has lost something: what is missing is said again, in milliseconds.
 const QUIET: u64 = 400;
@@ -46,6 +52,12 @@ const IN_MAX: usize = body::PAYLOAD + 8 + CHUNK + body::CHECK_SIZE;
 pub struct Receiver {
     reader: Reader,
     buffer: [u8; IN_MAX],
+    talk: Talk,
+}
+
+/// Where the talk stands.
+#[derive(Debug)]
+struct Talk {
     stage: Stage,
     /// Number of the last request or verdict.
     number: u32,
@@ -53,6 +65,9 @@ pub struct Receiver {
     last: u64,
     /// How often something was said since something came.
     said: u32,
+    /// Chunks that came packed, with the bytes that they have so.
+    packed: [(u32, usize); PACKED_MAX],
+    packed_count: usize,
 }
 
 impl Default for Receiver {
@@ -68,27 +83,34 @@ impl Receiver {
     /// One that has heard nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { reader: Reader::NEW, buffer: [0; IN_MAX], stage: Stage::Idle, number: 0, last: 0, said: 0 }
+        let packed = [(0, 0); PACKED_MAX];
+        let talk = Talk { stage: Stage::Idle, number: 0, last: 0, said: 0, packed, packed_count: 0 };
+        Self { reader: Reader::NEW, buffer: [0; IN_MAX], talk }
     }
 
     /// How far it is.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        self.stage
+        self.talk.stage
     }
 
     /// Takes a byte of the line, `now` in milliseconds.
     pub fn take<P: Persist>(&mut self, byte: u8, now: u64, store: &mut Store<'_, P>, line: &mut dyn Line) {
-        self.last = now;
+        self.talk.last = now;
         let Read::Body(size) = self.reader.take(byte, &mut self.buffer) else { return };
-        let whole = self.buffer;
-        if let Some(frame) = whole.get(..size).and_then(Frame::of) {
-            self.frame(&frame, now, store, line);
+        if let Some(frame) = self.buffer.get(..size).and_then(Frame::of) {
+            self.talk.frame(&frame, now, store, line);
         }
     }
 
     /// Time has passed.
     pub fn tick<P: Persist>(&mut self, now: u64, store: &mut Store<'_, P>, line: &mut dyn Line) {
+        self.talk.tick(now, store, line);
+    }
+}
+
+impl Talk {
+    fn tick<P: Persist>(&mut self, now: u64, store: &mut Store<'_, P>, line: &mut dyn Line) {
         let quiet = now.saturating_sub(self.last);
         match self.stage {
             Stage::Greeted(until) if now >= until => self.stage = Stage::Idle,
@@ -99,6 +121,7 @@ impl Receiver {
                 }
                 self.said += 1;
                 self.last = now;
+                self.unpack(store);
                 self.need(store, line);
             }
             Stage::Whole if quiet >= VERDICT_EVERY => {
@@ -127,6 +150,10 @@ impl Receiver {
                     store.put(frame.number, frame.payload);
                 }
             }
+            kind::PACKED if self.stage == Stage::Busy && is_ours => {
+                self.said = 0;
+                self.keep_packed(frame.number, frame.payload, store);
+            }
             kind::END if self.stage == Stage::Busy && is_ours && frame.number == self.number => {
                 self.said = 0;
                 self.go_on(store, line);
@@ -136,9 +163,30 @@ impl Receiver {
         }
     }
 
+    /// Keeps a packed chunk until there is time for it. More of them than were asked for are no loss: they are asked for again.
+    fn keep_packed<P: Persist>(&mut self, index: u32, bytes: &[u8], store: &mut Store<'_, P>) {
+        let known = self.packed[..self.packed_count].iter().position(|(known, _)| *known == index);
+        let place = known.unwrap_or(self.packed_count);
+        if let Some(to) = self.packed.get_mut(place)
+            && store.keep_packed(index, bytes)
+        {
+            *to = (index, bytes.len());
+            self.packed_count = self.packed_count.max(place + 1);
+        }
+    }
+
+    /// Unpacks what was kept. Whether each is what its check says.
+    fn unpack<P: Persist>(&mut self, store: &mut Store<'_, P>) -> bool {
+        let count = core::mem::take(&mut self.packed_count);
+        // One that came as it is, too, is there.
+        self.packed[..count]
+            .iter()
+            .fold(true, |good, (index, size)| (store.has(*index) || store.unpack(*index, *size)) && good)
+    }
+
     fn hello<P: Persist>(&mut self, now: u64, store: &Store<'_, P>, line: &mut dyn Line) {
         if matches!(self.stage, Stage::Idle | Stage::Greeted(_)) {
-            self.stage = Stage::Greeted(now + Self::PATIENCE);
+            self.stage = Stage::Greeted(now + Receiver::PATIENCE);
         }
         let (size, check) = store.id();
         let whole = store.verdict() == Verdict::Whole;
@@ -154,6 +202,8 @@ impl Receiver {
             () if !append_is_fit(append) => Verdict::BadAppend,
             () => Verdict::Whole,
         };
+        // They may be of another image.
+        self.packed_count = 0;
         if refusal != Verdict::Whole {
             self.stage = Stage::Idle;
             return self.verdict(refusal, check, line);
@@ -165,6 +215,11 @@ impl Receiver {
 
     /// Asks for what is missing, or judges what is there.
     fn go_on<P: Persist>(&mut self, store: &mut Store<'_, P>, line: &mut dyn Line) {
+        if !self.unpack(store) {
+            // Its frame was good: to ask again would bring the same again.
+            self.stage = Stage::Idle;
+            return self.verdict(Verdict::BadChunk, store.id().1, line);
+        }
         if store.missing() > 0 {
             return self.need(store, line);
         }

@@ -2,13 +2,12 @@
 
 use ring::check::{Crc32c, Table};
 
-use super::Verdict;
-use super::{judge, word};
+use super::{Model, Verdict, judge, word};
 
 /// Bytes of a store.
 pub const STORE_SIZE: usize = 4 << 20;
 /// Bytes of a chunk.
-pub const CHUNK: usize = 1024;
+pub const CHUNK: usize = 4096;
 /// Most bytes of words for the command line.
 pub const APPEND_MAX: usize = 1024;
 /// Most chunks.
@@ -16,10 +15,10 @@ pub const CHUNKS: usize = (STORE_SIZE - DATA) / CHUNK;
 /// Most bytes of an image.
 pub const LIMIT: u32 = (CHUNKS * CHUNK) as u32;
 /// Where the image begins.
-pub const DATA: usize = 20 << 10;
+pub const DATA: usize = 8 << 10;
 
 /// Identifies a store, with the version of its layout.
-const MAGIC: &[u8; 8] = b"AGPUSH01";
+const MAGIC: &[u8; 8] = b"AGPUSH02";
 const SIZE: usize = 8;
 const CHECK: usize = 12;
 const APPEND_SIZE: usize = 16;
@@ -41,6 +40,7 @@ pub trait Persist {
 #[derive(Debug)]
 pub struct Store<'a, P> {
     memory: &'a mut [u8; STORE_SIZE],
+    model: &'a mut Model,
     persist: P,
     /// From the header, once that verified; the image's size is then within [`LIMIT`].
     size: u32,
@@ -59,7 +59,7 @@ fn mark(bytes: &[u8]) -> u32 {
 
 impl<'a, P: Persist> Store<'a, P> {
     /// Looks at what the memory holds.
-    pub fn open(memory: &'a mut [u8; STORE_SIZE], persist: P) -> Self {
+    pub fn open(memory: &'a mut [u8; STORE_SIZE], model: &'a mut Model, persist: P) -> Self {
         let head = &memory[..MARKS];
         let field = |at| word(head, at).unwrap_or(0);
         let (size, check, append) = (field(SIZE), field(CHECK), field(APPEND_SIZE));
@@ -68,7 +68,7 @@ impl<'a, P: Persist> Store<'a, P> {
             && (1..=LIMIT).contains(&size)
             && append as usize <= APPEND_MAX;
         let (size, check, append) = if holds { (size, check, append) } else { (0, 0, 0) };
-        let mut store = Self { memory, persist, size, check, append };
+        let mut store = Self { memory, model, persist, size, check, append };
         // What a reset or a bit error took is asked for again.
         for index in 0..store.chunks() {
             let is = mark(store.chunk(index));
@@ -156,7 +156,7 @@ impl<'a, P: Persist> Store<'a, P> {
         self.written(0, 8);
     }
 
-    /// Takes a chunk; the zeros at its end may have been left out. Whether it is one.
+    /// Takes a chunk as it is; the zeros at its end may have been left out. Whether it is one.
     pub fn put(&mut self, index: u32, bytes: &[u8]) -> bool {
         if index >= self.chunks() || bytes.len() > self.chunk(index).len() {
             return false;
@@ -170,6 +170,28 @@ impl<'a, P: Persist> Store<'a, P> {
         let mark = mark(self.chunk(index));
         self.set_mark(index, mark);
         true
+    }
+
+    /// Puts what came for a chunk, its check and its packed bytes, where the chunk will be: it is not there yet. Whether there
+    /// is room.
+    pub(super) fn keep_packed(&mut self, index: u32, bytes: &[u8]) -> bool {
+        let at = DATA + index as usize * CHUNK;
+        let fits = !self.has(index) && bytes.len() <= self.chunk(index).len();
+        if fits {
+            self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        fits
+    }
+
+    /// Unpacks so many bytes that [`Store::keep_packed`] kept. Whether the chunk is what its check says.
+    pub(super) fn unpack(&mut self, index: u32, size: usize) -> bool {
+        let at = DATA + index as usize * CHUNK;
+        let kept = self.memory[..].get(at..at + size).and_then(<[u8]>::split_first_chunk);
+        let Some((check, bytes)) = kept else { return false };
+        let mut out = [0; CHUNK];
+        let chunk = &mut out[..self.chunk(index).len()];
+        self.model.unpack(bytes, chunk);
+        crc(chunk) == u32::from_le_bytes(*check) && self.put(index, chunk)
     }
 
     fn chunk(&self, index: u32) -> &[u8] {

@@ -52,7 +52,7 @@ fn fake(bad_seed: u64) -> Box<Runner<'static>> {
 
 fn results(words: &[&str], bad_seed: u64) -> Vec<(Lane, Outcome)> {
     let wishes = wishes(words);
-    let lanes = wishes.lanes().unwrap();
+    let (lanes, _) = wishes.lanes().unwrap();
     let outcomes = wishes.all(&lanes, &*fake(bad_seed), &AtomicBool::new(false));
     lanes.into_iter().zip(outcomes).collect()
 }
@@ -120,7 +120,7 @@ fn reports_can_be_read_by_those_who_want_them() {
 #[test]
 fn a_machine_that_stops_crashing_is_a_failure_and_shows_nothing_raw() {
     let wishes = wishes(&["--crashes", "1", "--end", "panic", "--clean", "panic", "--evict", "0"]);
-    let lanes = wishes.lanes().unwrap();
+    let (lanes, _) = wishes.lanes().unwrap();
     let runner =
         |_: &Lane, _: &mut dyn FnMut(&Crashed) -> ControlFlow<()>| -> Result<u64> { anyhow::bail!("it hangs\x1b[2J") };
     let outcomes = wishes.all(&lanes, &runner, &AtomicBool::new(false));
@@ -131,7 +131,7 @@ fn a_machine_that_stops_crashing_is_a_failure_and_shows_nothing_raw() {
 #[test]
 fn whoever_interrupts_gets_what_there_is() {
     let wishes = wishes(&["--crashes", "100"]);
-    let lanes = wishes.lanes().unwrap();
+    let (lanes, _) = wishes.lanes().unwrap();
     let stop = AtomicBool::new(false);
     let good = fake(0);
     let runner = |lane: &Lane, each: &mut dyn FnMut(&Crashed) -> ControlFlow<()>| {

@@ -16,19 +16,18 @@ struct Machine {
 impl Machine {
     fn new(options: &Options) -> Self {
         let seen = vec![0; SIZE as usize];
-        Self { cache: Cache::new(options, seen.clone()), seen }
+        Self { cache: Cache::new(options, |at, to| seen.read(at, to)), seen }
     }
     fn store(&mut self, core: u32, at: u64, byte: u8) {
         self.seen[at as usize] = byte;
         self.cache.store(core, 0x1000 + at, at, 1);
     }
     fn clean(&mut self, core: u32, at: u64) {
-        let at = at & !63;
-        self.cache.clean(core, at, &self.seen[at as usize..][..64]);
+        self.cache.clean(core, at & !63, &self.seen);
     }
     fn reset(&mut self) -> Reset {
-        let reset = self.cache.reset(self.seen.clone());
-        self.seen.copy_from_slice(self.cache.memory());
+        let reset = self.cache.reset(&mut self.seen);
+        assert_eq!(self.seen, self.cache.memory(), "the cores see memory, whatever happened to it");
         reset
     }
 }
@@ -72,6 +71,29 @@ fn a_clean_brings_what_the_line_held_when_it_was_executed() {
     let reset = machine.reset();
     assert_eq!((reset.after[0], reset.counts.useful, reset.counts.lost), (1, 1, 1));
     assert!(!reset.lost[0].unfinished);
+}
+
+#[test]
+fn memory_does_not_go_back_to_what_an_earlier_clean_of_another_core_found() {
+    let mut machine = Machine::new(&options());
+    machine.store(0, 0, 1);
+    machine.clean(0, 0);
+    machine.store(1, 0, 2);
+    machine.clean(1, 0);
+    machine.cache.complete(1);
+    machine.cache.complete(0);
+    assert_eq!(machine.cache.memory()[0], 2);
+    // The other way round, each brings what it found.
+    machine.cache.complete(1);
+    machine.store(1, 64, 1);
+    machine.clean(1, 64);
+    machine.cache.order(0);
+    machine.store(0, 64, 2);
+    machine.clean(0, 64);
+    machine.cache.complete(1);
+    assert_eq!(machine.cache.memory()[64], 1);
+    machine.cache.complete(0);
+    assert_eq!(machine.cache.memory()[64], 2);
 }
 
 #[test]

@@ -173,6 +173,19 @@ fn a_way_that_loses_all_makes_it_begin_again_until_it_is_left_out() {
 }
 
 #[test]
+fn a_way_that_hung_the_board_is_not_taken_again_once_it_is_left_out() {
+    let mut board = Board::new();
+    while board.boot(&WISHES) != Next::Reset(WATCHDOG) {}
+    // It hangs, and somebody switches it off and on: RAM holds most of what it held.
+    board.overwrite(HERE, 64);
+    let without = Wishes { left_out: Ways::of(1 << 2), ..WISHES };
+    let mut ways = Vec::new();
+    let end = board.survey(&without, MANY, &mut |_, way, _| ways.push(way));
+    assert_eq!((end, ways), (Some(Next::End(true)), [Way::Panic, PSCI, Way::Panic].into()), "{:#?}", board.said);
+    assert!(board.lines("survey: lost").is_empty(), "that was not the watchdog's");
+}
+
+#[test]
 fn without_a_way_there_is_no_survey() {
     let mut board = Board::new();
     let none = Wishes { left_out: Ways::ALL, ..WISHES };
