@@ -105,9 +105,9 @@ decoding: setup ## how fast a region becomes each format, and how large that is
 capture: build ## receive a crash over a serial line: make capture TTY=/dev/ttyUSB0
 	@cargo run --quiet $(HOST) -p afterglow -- capture $(or $(TTY),/dev/ttyUSB0)
 
-image: build ## an SD card: make image BOARD=rpi4 FIRMWARE=DIR (rpi3, rpi4, rpi5, generic; REGION=0x50000000:8M ARGS="cycles=100" LOADER=1)
+image: build ## an SD card: make image BOARD=rpi4 FIRMWARE=DIR (rpi3, rpi4, rpi5, generic; REGION=0x50000000:8M ARGS="cycles=100" LOADER=1), or its files: DIRECTORY=/srv/tftp (REPLACE=1)
 	@cargo run --quiet $(HOST) -p afterglow -- image --board $(or $(BOARD),generic) --kernel '$(if $(LOADER),$(dir $(KERNEL))loader,$(KERNEL))' $(if $(FIRMWARE),--firmware '$(FIRMWARE)') \
-		$(if $(REGION),--region $(REGION)) $(if $(DTB),--dtb '$(DTB)') $(if $(ARGS),--append "$$AFTERGLOW_APPEND") -o '$(CARD)'
+		$(if $(REGION),--region $(REGION)) $(if $(DTB),--dtb '$(DTB)') $(if $(ARGS),--append "$$AFTERGLOW_APPEND") $(if $(DIRECTORY),--directory '$(DIRECTORY)' $(if $(REPLACE),--replace),-o '$(CARD)')
 
 # Root has no business with cargo: `make image` has built the command.
 flash: ## write it to a card, with care: make flash DEVICE=/dev/sdX BOARD=rpi4 (as root)

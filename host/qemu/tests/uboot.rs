@@ -192,3 +192,17 @@ fn behind_a_cache_that_loses_the_kernel_that_u_boot_starts_again_finds_what_was_
         }
     }
 }
+
+#[test]
+fn where_a_file_is_missing_it_is_named_and_what_ram_holds_from_before_is_not_started() {
+    for (missing, tree) in [("afterglow.img", None), ("board.dtb", Some(b"no matter".to_vec()))] {
+        let (place, machine) = served(tree, "");
+        std::fs::remove_file(place.path().join(missing)).unwrap();
+        let mut running = machine.start(PATIENCE).unwrap();
+        let named = format!("afterglow: no {missing} that can be read, by: tftpboot");
+        running.expect_line(|line| line == named, PATIENCE).unwrap();
+        // U-Boot goes on to what else the network may have.
+        let next = running.expect_line(|line| line.contains("BOOTP") || line.contains("afterglow,"), PATIENCE).unwrap();
+        assert!(next.contains("BOOTP broadcast 1"), "{next}");
+    }
+}

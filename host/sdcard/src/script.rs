@@ -38,12 +38,15 @@ pub const ON_NETWORK: &str = "boot.scr.uimg";
 /// The name of a device tree that the user brought.
 pub const TREE: &str = "board.dtb";
 
-const TREE_OF_USER: &str = r#"if ${ag_load} ${fdt_addr_r} board.dtb; then fdt addr ${fdt_addr_r}; else
-    echo "afterglow: no board.dtb that can be read, by: ${ag_load}"; exit
-fi"#;
+/// How the script gets its device tree, and what it says if it does not.
+const TREE_OF_USER: [&str; 2] =
+    ["${ag_load} ${fdt_addr_r} board.dtb && fdt addr ${fdt_addr_r}", "no board.dtb that can be read, by: ${ag_load}"];
 
 /// A copy, because U-Boot still uses its own.
-const TREE_OF_U_BOOT: &str = "fdt addr ${fdtcontroladdr}\nfdt move ${fdtcontroladdr} ${fdt_addr_r}";
+const TREE_OF_U_BOOT: [&str; 2] = [
+    "fdt addr ${fdtcontroladdr} && fdt move ${fdtcontroladdr} ${fdt_addr_r}",
+    "no device tree of this U-Boot that could be handed on: make the card with --dtb",
+];
 
 /// Fills in a script's source.
 ///
@@ -57,8 +60,10 @@ pub fn fill(source: &str, words: &Words<'_>) -> Result<String> {
         special.unwrap_or_default()
     );
     let size = u32::try_from(words.size).ok().context("the region is 4 GiB or more: ask for less")?;
+    let [tree, no_tree] = if words.has_tree { TREE_OF_USER } else { TREE_OF_U_BOOT };
     Ok(source
-        .replace("@TREE@", if words.has_tree { TREE_OF_USER } else { TREE_OF_U_BOOT })
+        .replace("@TREE@", tree)
+        .replace("@NO_TREE@", no_tree)
         .replace("@NODE@", &format!("persistent-ring@{:x}", words.base))
         .replace("@BASE_HIGH@", &format!("{:#x}", words.base >> 32))
         .replace("@BASE_LOW@", &format!("{:#x}", words.base & 0xffff_ffff))
@@ -114,7 +119,11 @@ mod tests {
     fn every_word_is_filled_in() {
         let source = include_str!("../../../boards/config/generic/boot.cmd");
         let commands = |filled: String| {
-            filled.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect::<String>()
+            filled
+                .lines()
+                .filter(|line| !line.trim_start().starts_with('#'))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
         };
         let filled = commands(fill(source, &words()).unwrap());
         assert!(!filled.replace("ring@", "").contains('@'), "{filled}");
@@ -127,7 +136,7 @@ mod tests {
             assert!(filled.contains(expected), "{expected}: {filled}");
         }
         let with_tree = commands(fill(source, &Words { has_tree: true, ..words() }).unwrap());
-        assert!(with_tree.contains(" board.dtb;") && !with_tree.contains("fdtcontroladdr"), "{with_tree}");
+        assert!(with_tree.contains(" board.dtb ") && !with_tree.contains("fdtcontroladdr"), "{with_tree}");
     }
 
     #[test]
