@@ -155,8 +155,8 @@ fn compare(report: &Report, resets: &[Reset], base: u64, written: &Range<u64>) -
         }
         let lines: BTreeSet<u64> = flipped.keys().map(|(address, _)| address / LINE * LINE).collect();
         let wrong = lines.into_iter().map(|line| (Kind::Bits, line));
-        for place in wrong.chain(written.iter().map(|line| (Kind::Lost, *line))) {
-            *spots.entry((place.0 as u8, place.1)).or_default().entry(*by).or_default() += 1;
+        for (kind, line) in wrong.chain(written.iter().map(|line| (Kind::Lost, *line))) {
+            *spots.entry((kind as u8, line)).or_default().entry(*by).or_default() += 1;
         }
         let bits: Bits = flips.iter().map(|flip| ((flip.address, flip.bit), flip.set)).collect();
         if bits != flipped {

@@ -40,7 +40,7 @@ pub trait Ground {
     /// Writes all blocks.
     fn fill(&mut self, generation: u32, fill: Fill);
     /// Looks at all blocks as the fill of a generation left them.
-    fn check(&mut self, generation: u32, found: &mut Found);
+    fn check(&mut self, generation: u32) -> Found;
     /// Keeps the state, in the region and beside it.
     fn keep(&mut self, state: &State);
     /// Says a line.
@@ -230,8 +230,7 @@ fn check(ground: &mut dyn Ground, state: &mut State, at_home: bool) {
         let written = ground.read_mark(number, mark.address) != state.seed.word(mark.address, generation);
         mark.times = mark.times.saturating_add(u16::from(written));
     }
-    let mut found = Found::new();
-    ground.check(generation, &mut found);
+    let mut found = ground.check(generation);
     found.tally.checks = 1;
     found.bits.sort_unstable_by_key(|bit| (bit.address, bit.bit));
     ground.tell(format_args!(

@@ -185,11 +185,11 @@ fn line(
     finds: &mut dyn Finds,
 ) {
     let older = (1..=generation).find(|age| first_damaged(words, seed.word(address, generation - age), 0).is_none());
-    let Told { stale, moved, lost, flipped } = match older {
+    let Content { stale, moved, lost, flipped } = match older {
         // Most lost lines are wholly what an older generation wrote.
         Some(age) => {
             tally.oldest = tally.oldest.max(u64::from(age));
-            Told { stale: true, ..Told::default() }
+            Content { stale: true, ..Content::default() }
         }
         None => word_by_word(seed, address, generation, words, tally, finds),
     };
@@ -207,7 +207,7 @@ fn line(
 
 /// What there is in a line.
 #[derive(Default)]
-struct Told {
+struct Content {
     stale: bool,
     moved: bool,
     lost: bool,
@@ -221,21 +221,21 @@ fn word_by_word(
     words: &[u64],
     tally: &mut Tally,
     finds: &mut dyn Finds,
-) -> Told {
-    let mut told = Told::default();
+) -> Content {
+    let mut content = Content::default();
     for (n, is) in (0..).zip(words) {
         let at = address + n * WORD;
         let (what, different) = word(seed, at, generation, *is, &|address| finds.exists(address));
         match what {
             Word::Kept => {}
             Word::Stale(age) => {
-                told.stale = true;
+                content.stale = true;
                 tally.oldest = tally.oldest.max(u64::from(age));
             }
-            Word::Moved(_) => told.moved = true,
-            Word::Lost => told.lost = true,
+            Word::Moved(_) => content.moved = true,
+            Word::Lost => content.lost = true,
         }
-        told.flipped |= different != 0;
+        content.flipped |= different != 0;
         tally.bits |= different;
         tally.set += u64::from((different & is).count_ones());
         tally.cleared += u64::from((different & !is).count_ones());
@@ -243,5 +243,5 @@ fn word_by_word(
             finds.bit(Bit { address: at, bit, set: is >> bit & 1 == 1 });
         }
     }
-    told
+    content
 }

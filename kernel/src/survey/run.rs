@@ -236,20 +236,32 @@ impl Ground for Target<'_> {
     }
 
     fn read_mark(&self, number: usize, address: u64) -> u64 {
-        read_mark(number, address)
+        if number == 0 {
+            return IMAGE_MARK.load(Ordering::Relaxed);
+        }
+        // SAFETY: `marks` has mapped it; it is a whole word.
+        unsafe { words(address as usize + WINDOW, 8)[0] }
     }
 
     fn write_mark(&mut self, number: usize, address: u64, word: u64) {
-        write_mark(number, address, word);
+        if number == 0 {
+            IMAGE_MARK.store(word, Ordering::Relaxed);
+            let at = address as usize;
+            cache::clean_range(at..at + 8);
+            return;
+        }
+        // SAFETY: `marks` has mapped it; nothing that is read from now on stands there.
+        unsafe { words(address as usize + WINDOW, 8)[0] = word };
+        cache::complete();
     }
 
     fn fill(&mut self, generation: u32, fill: Fill) {
         all(Act::Fill(fill), generation);
     }
 
-    fn check(&mut self, generation: u32, found: &mut Found) {
+    fn check(&mut self, generation: u32) -> Found {
         all(Act::Check, generation);
-        *found = core::mem::take(&mut WORK.lock().found);
+        core::mem::take(&mut WORK.lock().found)
     }
 
     fn keep(&mut self, state: &State) {
@@ -304,24 +316,4 @@ fn marks(machine: &Machine, first_free: Option<u64>) -> [Option<u64>; MARKED.len
         // The lines of the state's copy stand further up in this block, which nothing else uses.
         first_free,
     ]
-}
-
-fn read_mark(number: usize, address: u64) -> u64 {
-    if number == 0 {
-        return IMAGE_MARK.load(Ordering::Relaxed);
-    }
-    // SAFETY: `marks` has mapped it; it is a whole word.
-    unsafe { words(address as usize + WINDOW, 8)[0] }
-}
-
-fn write_mark(number: usize, address: u64, word: u64) {
-    if number == 0 {
-        IMAGE_MARK.store(word, Ordering::Relaxed);
-        let at = address as usize;
-        cache::clean_range(at..at + 8);
-        return;
-    }
-    // SAFETY: `marks` has mapped it; nothing that is read from now on stands there.
-    unsafe { words(address as usize + WINDOW, 8)[0] = word };
-    cache::complete();
 }

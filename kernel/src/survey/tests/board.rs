@@ -221,14 +221,16 @@ impl Ground for Board {
         }
     }
 
-    fn check(&mut self, generation: u32, found: &mut Found) {
+    fn check(&mut self, generation: u32) -> Found {
         self.die_if(Dies::InCheck);
+        let mut found = Found::new();
         for block in (0..self.divided.blocks()).filter_map(|number| self.divided.block(number)) {
             if self.divided.is_free(block) {
                 let words = &self.memory[((block - BASE) / 8) as usize..][..(BLOCK / 8) as usize];
-                Here::look(&self.divided, self.seed, block, generation, words).add_to(found);
+                Here::look(&self.divided, self.seed, block, generation, words).add_to(&mut found);
             }
         }
+        found
     }
 
     fn keep(&mut self, state: &State) {
